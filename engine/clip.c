@@ -1,0 +1,2 @@
+/* clip.c: the public face of the engine; see clip.h. */
+#include "engine/clip.h"
