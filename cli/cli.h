@@ -1,8 +1,24 @@
 /* cli.h: what every command shares: options, places, streams, messages.
  *
+ * The nouns
+ *   command   a name and a function; each describes itself to cli_parse with a usage and a table of options
+ *   option    one row of that table: parsing, --help, the manual and the shells' completions all come from it
+ *   context   struct cli: what the global options and the environment said
+ *
  * stdout is data, stderr is conversation. Exit status: 0 found or done, 1 nothing found, 2 an error, 130 interrupted.
  * The only code that reads environment variables: CLIPSEARCH_DB, CLIPSEARCH_MODEL, XDG_DATA_HOME, XDG_CACHE_HOME, HOME,
- * NO_COLOR. */
+ * NO_COLOR. No locale is ever set: numbers are written with a point, and names compare by bytes.
+ *
+ * Ownership  Strings in struct cli belong to it. Lists own their arrays, not their strings, which point into argv.
+ * Threads    Everything here belongs to the main thread.
+ *
+ * Use
+ *     int k = 10; bool json = false;
+ *     const cli_usage u = {"find", "QUERY...", "Find photos", NULL, NULL, NULL};
+ *     const cli_option o[] = {{"top", 'k', CLI_INT, "N", "how many", &k}, {"json", 0, CLI_FLAG, NULL, "...", &json}, {0}};
+ *     int first, left = cli_parse(c, &u, o, argc, argv, &first);
+ *     if (left >= 0) return left;
+ *     // the operands are argv[first..argc) */
 #ifndef CLI_H
 #define CLI_H
 
@@ -11,23 +27,39 @@
 
 #include <stdio.h>
 
+/* What cli_parse does besides parsing: describe the command instead. Only cli_main sets it. */
+typedef enum cli_form { CLI_PARSE = 0, CLI_HELP, CLI_SUMMARY, CLI_MAN, CLI_BASH, CLI_ZSH, CLI_FISH } cli_form;
+
 typedef struct cli {
     char *db;          /* --db, else CLIPSEARCH_DB, else $XDG_DATA_HOME/clipsearch/library.db; owned */
     bool db_named;     /* the user chose it */
     char *model;       /* --model or CLIPSEARCH_MODEL as given; NULL: the library's, else the bundled default; owned */
     int threads;       /* --threads; 0: one for each core */
     bool quiet, verbose;
+    cli_form form;
 } cli;
 
 void cli_init(cli *c);   /* defaults and environment */
 void cli_finish(cli *c);
 
+/* ---- commands ------------------------------------------------------------------------------------------------------ */
+
+/* A table of these ends with a NULL name. argv[0] is the command's name; the result is the exit status. */
+typedef struct cli_command {
+    const char *name;
+    int (*run)(cli *c, int argc, char **argv);
+} cli_command;
+
+/* The whole program: streams, global options, the command that argv names, stdout's last bytes. Returns main's status. */
+int cli_main(const cli_command *commands, int argc, char **argv);
+
 /* ---- options: one table a command, from which parsing, --help, completions and the manual are made ---------------- */
 
-typedef enum cli_kind { CLI_FLAG, CLI_INT, CLI_DOUBLE, CLI_STRING, CLI_LIST } cli_kind;
-
-typedef struct cli_list { const char **items; size_t n; } cli_list; /* items point into argv; array freed by cli_list_finish */
-void cli_list_finish(cli_list *l);
+typedef enum cli_kind {
+    CLI_FLAG, CLI_INT, CLI_DOUBLE, CLI_STRING,
+    CLI_LIST,   /* may be given again; options may share one list, which then keeps their order */
+    CLI_CHOICE  /* one of the words of `value`, "portrait|landscape"; the target int receives its place, from 0 */
+} cli_kind;
 
 typedef struct cli_option {
     const char *name;   /* long name without dashes; a table ends with a NULL name */
@@ -38,18 +70,29 @@ typedef struct cli_option {
     void *target;       /* bool *, int *, double *, const char **, cli_list * */
 } cli_option;
 
+typedef struct cli_list {
+    const char **items;       /* point into argv */
+    const cli_option **from;  /* which option brought each */
+    size_t n;
+} cli_list;
+void cli_list_finish(cli_list *l); /* frees the arrays */
+
 typedef struct cli_usage {
     const char *command;   /* "search" */
     const char *arguments; /* "QUERY..." */
     const char *summary;   /* one line */
     const char *details;   /* paragraphs for --help; may be NULL */
     const char *examples;  /* lines; may be NULL */
+    const char *exits;     /* lines "N  meaning" where they differ from the usual ones; NULL: the usual ones */
 } cli_usage;
 
 /* Parses argv[1..]: the command's options, the global ones, -- and operands in any order. Returns -1 to go on, with
  * *first_operand the index of the first operand (operands are moved to the end, argv[argc] stays NULL); otherwise the
- * exit status to leave with (--help printed: 0; a wrong option reported: 2). */
+ * exit status to leave with (--help printed: 0; a wrong option reported: 2). On leaving, lists are already freed. */
 int cli_parse(cli *c, const cli_usage *u, const cli_option *options, int argc, char **argv, int *first_operand);
+
+/* "clipsearch: COMMAND: " + text + where help is; returns 2. For arguments that options alone cannot check. */
+int cli_misuse(const cli_usage *u, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* ---- places -------------------------------------------------------------------------------------------------------- */
 
@@ -58,6 +101,10 @@ int cli_parse(cli *c, const cli_usage *u, const cli_option *options, int argc, c
 char *cli_model_dir(const char *name_or_dir, clip_error *err);
 char *cli_data_home(void); /* $XDG_DATA_HOME/clipsearch, allocated */
 
+/* The absolute form of a path: its real one where it exists; else made absolute, with . and .. taken out by their
+ * letters, so that a file on an unplugged drive can still be named. Allocated; NULL when memory ran out. */
+char *cli_absolute(const char *path);
+
 /* ---- messages ------------------------------------------------------------------------------------------------------ */
 
 /* "clipsearch: " + text + newline on stderr. cli_fail returns 2, so that a command can `return cli_fail(...)`. */
@@ -65,12 +112,25 @@ int cli_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void cli_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void cli_say(const cli *c, const char *format, ...) __attribute__((format(printf, 2, 3))); /* not when quiet */
 
+/* Asks on the terminal; anything but y or yes is no. False at once where stdin or stderr is no terminal. */
+bool cli_ask(const char *question);
+bool cli_can_ask(void);
+
 /* ---- output -------------------------------------------------------------------------------------------------------- */
 
 /* A path on a line: raw into a pipe, and as `ls` quotes it on a terminal when it is not plain text. No newline added. */
 void cli_print_path(FILE *f, const char *path);
+/* As above, for messages: quoted whatever the stream is. Allocated; NULL when memory ran out. */
+char *cli_quote_path(const char *path);
 bool cli_is_utf8(const char *bytes);
 /* Adds "path" to a jansson object (void * to keep jansson out of this header), or "path_base64" where it is not UTF-8. */
 void cli_json_path(void *json_object, const char *path);
+/* Standard base64 with padding, allocated; NULL when memory ran out. */
+char *cli_base64(const void *bytes, size_t n);
+/* The object on one line, and drops the reference. Reals with nine digits, which is enough for every float. */
+void cli_print_json(FILE *f, void *json);
+/* 1,234,567 and 1.2 MB: for people. Results lie in `room`, which is returned. */
+const char *cli_count(int64_t n, char room[32]);
+const char *cli_bytes(int64_t n, char room[32]);
 
 #endif

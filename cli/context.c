@@ -1,0 +1,91 @@
+/* context.c: what the environment says, and what we say: one prefix, one stream, one line each. */
+#include "cli/table.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char *from_environment(const char *name)
+{
+    const char *value = getenv(name);
+    return value && *value ? strdup(value) : NULL;
+}
+
+void cli_init(cli *c)
+{
+    *c = (cli){.db = from_environment("CLIPSEARCH_DB"), .model = from_environment("CLIPSEARCH_MODEL")};
+    c->db_named = c->db != NULL;
+    if (c->db) return;
+    char *home = cli_data_home();
+    if (home && asprintf(&c->db, "%s/library.db", home) < 0) c->db = NULL;
+    free(home);
+}
+
+void cli_finish(cli *c)
+{
+    free(c->db);
+    free(c->model);
+    *c = (cli){0};
+}
+
+static void say(const char *format, va_list list)
+{
+    fflush(stdout); /* so that results and remarks come in their order where both reach one terminal */
+    fputs("clipsearch: ", stderr);
+    vfprintf(stderr, format, list);
+    putc('\n', stderr);
+}
+
+int cli_fail(const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    say(format, list);
+    va_end(list);
+    return 2;
+}
+
+void cli_warn(const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    say(format, list);
+    va_end(list);
+}
+
+void cli_say(const cli *c, const char *format, ...)
+{
+    va_list list;
+    if (c->quiet) return;
+    va_start(list, format);
+    say(format, list);
+    va_end(list);
+}
+
+int cli_misuse(const cli_usage *u, const char *format, ...)
+{
+    char text[512];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(text, sizeof text, format, list);
+    va_end(list);
+    const char *command = u->command ? u->command : "", *gap = u->command ? " " : "";
+    return cli_fail("%s%s%s\nTry: clipsearch%s%s --help", command, u->command ? ": " : "", text, gap, command);
+}
+
+bool cli_can_ask(void)
+{
+    return isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
+}
+
+bool cli_ask(const char *question)
+{
+    char answer[16];
+    if (!cli_can_ask()) return false;
+    fflush(stdout);
+    fprintf(stderr, "%s [y/N] ", question);
+    if (!fgets(answer, sizeof answer, stdin)) return false;
+    answer[strcspn(answer, "\n")] = 0;
+    return strcasecmp(answer, "y") == 0 || strcasecmp(answer, "yes") == 0;
+}
