@@ -18,6 +18,7 @@ typedef struct indexer_options {
     const char *const *folders; size_t n_folders; /* none: every root of the library */
     const char *const *excludes; size_t n_excludes; /* globs, matched against the name and the path below the root */
     bool hidden, follow_symlinks, dry_run, exact_decode;
+    bool retry;                  /* read again what failed, even where it has not changed */
     int threads;                 /* 0: one for each core */
     int64_t memory_mb;           /* bound on the pipeline's memory, 0: default */
     clip_precision precision;
@@ -30,6 +31,7 @@ typedef enum indexer_fate { INDEXER_NEW, INDEXER_CHANGED, INDEXER_SAME, INDEXER_
 typedef struct indexer_report {
     int64_t count[INDEXER_FATES];
     int64_t truncated, not_photos, unreadable_folders, encoded;
+    int64_t still_failed;        /* failed in an earlier run and not changed since: not opened, not in count[] */
     int roots_absent;
     bool interrupted;
     double seconds;

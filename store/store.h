@@ -171,6 +171,13 @@ STORE_MUST_USE store_status store_vector_save(store *s, int64_t photo_id, int64_
 /* Gives photo `to` the vectors of photo `from`, of every model. */
 STORE_MUST_USE store_status store_vectors_copy(store *s, int64_t from, int64_t to, store_error *err);
 
+/* What the indexer keeps about a folder so that it need not open again what is no photo: a digest of the names, sizes and
+ * times of those files. A cache of its own making: losing a digest costs time only. STORE_E_NOT_FOUND is an answer. */
+STORE_MUST_USE store_status store_folder_recall(store *s, int64_t root_id, const char *path, uint8_t digest[16],
+                                                store_error *err);
+STORE_MUST_USE store_status store_folder_remember(store *s, int64_t root_id, const char *path, const uint8_t digest[16],
+                                                  store_error *err); /* within a batch */
+
 /* ---- vectors ---------------------------------------------------------------------------------------------------- */
 
 /* STORE_E_NOT_FOUND when there is none. */
