@@ -1,0 +1,53 @@
+# helpers.bash: what every story starts with. `load helpers` at the top of a .bats file.
+#
+# A story runs the real program in a home of its own: nothing of the user's is read or written. Meson gives
+#   CLIPSEARCH_PROGRAM  the program        MAKE_PHOTO           makes a photo (see make_photo.c)
+#   CLIPSEARCH_TINY     a tiny model's folder, so that a story takes no time; empty: the bundled model
+# Output goes through `run --separate-stderr`, so $output is what a pipe would get and $stderr what a person would read.
+
+bats_require_minimum_version 1.5.0
+
+setup() {
+    unset CLIPSEARCH_DB CLIPSEARCH_MODEL
+    export HOME="$BATS_TEST_TMPDIR/home" XDG_DATA_HOME="$BATS_TEST_TMPDIR/data" XDG_CACHE_HOME="$BATS_TEST_TMPDIR/cache"
+    export LC_ALL=C.UTF-8 TZ=UTC
+    [ -z "$CLIPSEARCH_TINY" ] || export CLIPSEARCH_MODEL="$CLIPSEARCH_TINY"
+    photos="$BATS_TEST_TMPDIR/photos"
+    mkdir -p "$HOME" "$photos"
+    cd "$BATS_TEST_TMPDIR" || return 1
+    if declare -F story_setup >/dev/null; then story_setup; fi
+}
+
+# clipsearch ARG...: the program under test.
+clipsearch() { "$CLIPSEARCH_PROGRAM" "$@"; }
+
+# photo FILE SEED [...]: makes a photo below $photos, with the folders it needs.
+photo() {
+    mkdir -p "$(dirname "$photos/$1")"
+    "$MAKE_PHOTO" "$photos/$1" "${@:2}"
+}
+
+# try ARG...: runs clipsearch; then $status, $output, $stderr and ${lines[@]} tell.
+try() { run --separate-stderr clipsearch "$@"; }
+
+# try_pipe 'SHELL COMMAND': the same for a command line with pipes; "clipsearch" is known in it.
+try_pipe() { run --separate-stderr bash -c "clipsearch() { \"\$CLIPSEARCH_PROGRAM\" \"\$@\"; }; $1"; }
+
+# fail_with TEXT: ends the story, showing what the program said.
+fail_with() {
+    printf '%s\nstatus: %s\nstdout: %s\nstderr: %s\n' "$1" "$status" "$output" "$stderr" >&2
+    return 1
+}
+
+expect_status() { [ "$status" -eq "$1" ] || fail_with "expected exit status $1"; }
+expect_output() { [ "$output" = "$1" ] || fail_with "expected stdout: $1"; }
+expect_in_output() { [[ "$output" == *"$1"* ]] || fail_with "expected in stdout: $1"; }
+expect_in_stderr() { [[ "$stderr" == *"$1"* ]] || fail_with "expected on stderr: $1"; }
+expect_not_in_output() { [[ "$output" != *"$1"* ]] || fail_with "did not expect in stdout: $1"; }
+
+# on_terminal ARG...: runs clipsearch with a terminal as stdout; its output, without carriage returns, is $output.
+on_terminal() {
+    local command
+    printf -v command '%q ' "$CLIPSEARCH_PROGRAM" "$@"
+    run bash -c "script -qec $(printf %q "$command") /dev/null </dev/null | tr -d '\r'; exit \${PIPESTATUS[0]}"
+}
