@@ -4,6 +4,7 @@
 # by installing Debian packages that are missing, which is skipped, and needs no rights, when none is missing.
 
 set -u
+exec </dev/null # nothing here asks a question, and a closed stdin would make the first file opened take its number
 top=$(cd "$here/.." && pwd) || exit 2
 cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/clipsearch
 
