@@ -63,3 +63,22 @@ isa_level() {
     done
     echo avx2
 }
+
+# configure_build FOLDER OPTION...: sets up a meson build of this tree in FOLDER, again from nothing where an old one does not
+# fit any more (a moved checkout, another FAISS).
+configure_build() {
+    folder=$1
+    shift
+    if [ -f "$folder/build.ninja" ] && meson setup --reconfigure "$folder" "$top" "$@" >"$log" 2>&1; then return; fi
+    rm -rf "$folder"
+    meson setup "$folder" "$top" "$@" >"$log" 2>&1 ||
+        { tail -n 20 "$log" >&2; fail "the build in $folder could not be configured; see $log"; }
+}
+
+# compile_build FOLDER
+compile_build() {
+    ninja -C "$1" >"$log" 2>&1 || {
+        grep -A 12 -E '^FAILED|error:|undefined reference' "$log" | head -n 60 >&2
+        fail "the build in $1 does not compile; see $log"
+    }
+}
