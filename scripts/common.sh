@@ -43,11 +43,13 @@ need_packages() {
     apt-get install $missing"
     fi
     say "Installing Debian packages: $missing"
-    # Word splitting of $missing is meant. The lists may be absent (a fresh container) or old: refresh them once.
+    # Word splitting of $missing is meant. The lists may be absent (a fresh container) or old: refresh them once. Another apt
+    # (automatic updates) may be at work: wait for it.
     if ! as_root apt-get update -q >>"$log" 2>&1; then
         say "  the package lists could not be refreshed; trying with what is there"
     fi
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing >>"$log" 2>&1 </dev/null ||
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
+        -o DPkg::Lock::Timeout=300 $missing >>"$log" 2>&1 </dev/null ||
         { tail -n 15 "$log" >&2; fail "apt-get could not install these packages; its whole output is in $log"; }
 }
 

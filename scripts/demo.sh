@@ -115,6 +115,7 @@ fi
 # What to type so that the shell finds the program.
 typed=clipsearch
 [ "$(command -v clipsearch)" = "$program" ] || typed=$program
+case $typed in *[!a-zA-Z0-9/._-]*) typed="'$typed'" ;; esac
 
 # demo ARG...: the installed program on the library of this demo.
 demo() {
