@@ -83,7 +83,7 @@ bool indexer_glob(const char *p, const char *t) {
     for (;;) {
         const char *p_end = slash_or_end(p), *t_end = slash_or_end(t);
         if (p_end - p == 2 && p[0] == '*' && p[1] == '*') {
-            if (!*p_end) return *t != 0; /* "a/**": everything in a, not a itself */
+            if (!*p_end) return *t != 0; /* the last component: everything in the folder, not the folder itself */
             stars = p = p_end + 1; from = t;
             continue;
         }

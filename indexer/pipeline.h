@@ -29,7 +29,7 @@ typedef struct indexer_result {
     uint8_t hash[16];
     clip_photo photo;
     const float *vector;     /* [dim], in the batch */
-    char reason[256];
+    char reason[512];
 } indexer_result;
 
 /* The engine as the pipeline sees it, so that tests can put a stubborn one in its place. */
