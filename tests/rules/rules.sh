@@ -12,7 +12,7 @@
 #     engine: clip.c ──► model/, image/ ──► math/    model and image do not know each other
 #     store:  store.c ──► db.c, vec.c                db and vec do not know each other
 #
-# A file's owner is its folder. Because names are unique, an #include is resolved by its last component.
+# A file's owner is its folder. An #include is looked up from the root, beside the file, and then by its last component alone.
 tree=${1:?usage: rules.sh TREE}
 cd "$tree" || exit 2
 LC_ALL=C
@@ -74,11 +74,13 @@ awk -F: '
                   "engine/model>engine engine/image>engine engine/math>engine", list, " ")
         for (i = 1; i <= n; i++) arrow[list[i]] = 1
     }
-    FNR == NR { where[last($1)] = $1; next }
+    FNR == NR { where[last($1)] = $1; there[$1] = 1; next }
     {
         text = substr($0, length($1) + length($2) + 3)
         if (!match(text, /"[^"]+"/)) next
-        target = where[last(substr(text, RSTART + 1, RLENGTH - 2))]
+        named = substr(text, RSTART + 1, RLENGTH - 2)
+        beside = $1; sub(/[^\/]*$/, named, beside)
+        target = (named in there) ? named : (beside in there) ? beside : where[last(named)]
         if (target == "") next # a header made by the build
         from = owner($1); to = owner(target)
         if (from != to && !((from ">" to) in arrow)) print $1 ":" $2 ": " from " must not know " target
@@ -104,7 +106,8 @@ only_in() {
 only_in "sqlite3.h only in store/db.c" 'sqlite3' 'store/db\.c:'
 only_in "FAISS headers only in store/vec.c" 'faiss/' 'store/vec\.c:'
 only_in "oneDNN headers only in engine/math" '(oneapi/)?dnnl' 'engine/math/'
-only_in "SIMD intrinsics only in engine/math" '[a-z]*intrin\.h|arm_neon\.h|arm_sve\.h' 'engine/math/'
+only_in "SIMD intrinsics only in engine/math and the store's half floats" '[a-z]*intrin\.h|arm_neon\.h|arm_sve\.h' \
+    'engine/math/|store/f16\.c:'
 only_in "decoders' headers only in engine/image" 'jpeglib|jerror|turbojpeg|png\.h|libexif|webp/|libheif|tiff|gif_lib' 'engine/image/'
 
 # ---- silence ---------------------------------------------------------------------------------------------------------
