@@ -10,7 +10,7 @@
  *                                     progressive file only sharpens, so then every row exists
  *   a bad code, a lost restart marker the rows are all used, and flagged as truncated too: part of them is noise
  *   only the end marker is missing    nothing is lost, nothing is flagged (a progressive file is: scans may be missing)
- *   garbage between segments          nothing is lost
+ *   garbage between segments          nothing is lost, nothing is flagged
  * Limits: the dimensions before any memory, scans (a small file can ask for the whole picture to be refined again and
  * again) in the progress callback, and libjpeg's own memory by its memory manager. */
 #include "engine/image/decode.h"
@@ -92,6 +92,9 @@ static void on_message(j_common_ptr c, int level)
     case JWRN_HIT_MARKER: /* more bits were wanted, and a marker came */
         if (!r->ended && r->c.unread_marker != JPEG_EOI) r->damaged = true;
         else note_shortage(r);
+        break;
+    case JWRN_EXTRANEOUS_DATA: /* of a row of blocks when it ends at a restart marker; else padding, which is harmless */
+        if (c->err->msg_parm.i[1] >= JPEG_RST0 && c->err->msg_parm.i[1] < JPEG_RST0 + 8) r->damaged = true;
         break;
     case JWRN_HUFF_BAD_CODE:
     case JWRN_MUST_RESYNC:
@@ -227,7 +230,7 @@ static clip_status read_rows(jpeg_reader *r)
     clip_job *job = r->job;
     bool enough = false;
     int rows;
-    while (r->c.output_scanline < r->c.output_height && !enough) {
+    while (r->c.output_scanline < r->c.output_height && !enough && !rows_ran_out(r, &rows)) {
         JSAMPROW row = r->cmyk ? r->cmyk : clip_resizer_row(job->resizer);
         jpeg_read_scanlines(&r->c, &row, 1);
         if (r->cmyk) cmyk_to_rgb(r->cmyk, clip_resizer_row(job->resizer), r->c.output_width);
