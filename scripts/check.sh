@@ -29,23 +29,6 @@ mkdir -p "$build/home" && : >"$log" || fail "cannot write to $build (was it made
 need_packages $packages_build $packages_test
 faiss=$(sh "$here/faiss.sh") || fail "FAISS is missing (see above)"
 
-# configure FOLDER OPTION...: sets a build up, again from nothing where an old one does not fit any more.
-configure() {
-    folder=$build/$1
-    shift
-    set -- "$@" -Dfaiss_root="$faiss" -Disa="$(isa_level)" -Dtests=true
-    if [ -f "$folder/build.ninja" ] && meson setup --reconfigure "$folder" "$top" "$@" >>"$log" 2>&1; then return; fi
-    rm -rf "$folder"
-    meson setup "$folder" "$top" "$@" >"$log" 2>&1 || { tail -n 20 "$log"; fail "the build could not be configured; see $log"; }
-}
-
-compile() {
-    ninja -C "$build/$1" >"$log" 2>&1 || {
-        grep -A 12 -E '^FAILED|error:|undefined reference' "$log" | head -n 60
-        fail "the $1 build does not compile; see $log"
-    }
-}
-
 # tally FILE: reads a testlog.json; prints "passed failed skipped" on the first line, then what is to be shown of the failures.
 # A program that speaks TAP (cmocka, bats) counts case by case, and cases that it planned and never reached have failed; any other
 # program is one case.
@@ -66,7 +49,7 @@ tally() {
         name = field("{\"name\": \""); result = field("\", \"result\": \"")
         if (result == "") result = field("\"result\": \"")
         out = unescape(field("\"stdout\": \"")); err = unescape(field("\"stderr\": \""))
-        n = split(out, lines, "\n"); ok = bad = skip = 0; plan = -1; shown = ""
+        n = split(out, lines, "\n"); ok = bad = skip = 0; m = 0; plan = -1; shown = ""
         for (i = 1; i <= n; i++) {
             line = lines[i]
             if (line ~ /^(not )?ok .*# *[Ss][Kk][Ii][Pp]/) skip++
@@ -74,7 +57,7 @@ tally() {
             else {
                 if (line ~ /^not ok( |$)/) bad++
                 if (line ~ /^1\.\.[0-9]+/) { plan = substr(line, 4) + 0; if (plan == 0) skip++ }
-                else shown = shown "    " line "\n"
+                else if (line !~ /^ *$/ && m++ < 60) shown = shown "    " line "\n"
             }
         }
         if (ok + bad + skip == 0) {
@@ -88,7 +71,7 @@ tally() {
         passed += ok; failed += bad; skipped += skip
         if (bad) {
             m = split(err, errs, "\n")
-            for (i = (m > 40 ? m - 39 : 1); i <= m; i++) if (errs[i] != "") shown = shown "    " errs[i] "\n"
+            for (i = (m > 40 ? m - 39 : 1); i <= m; i++) if (errs[i] !~ /^ *$|status code 1\)$/) shown = shown "    " errs[i] "\n"
             text = text "  FAILED " name " (" tolower(result) ", " bad " of " (ok + bad) ")\n" shown
         }
     }
@@ -116,18 +99,22 @@ run_tests() {
     sed 1d "$build/tally"
 }
 
-configure release -Dbuildtype=release
-compile release
+set -- -Dtests=true -Dfaiss_root="$faiss" -Disa="$(isa_level)"
+
+configure_build "$build/release" "$@" -Dbuildtype=release
+compile_build "$build/release"
 run_tests release
 
-configure sanitized -Dbuildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
-compile sanitized
+# -O1, because the optimizer may delete the very access that a sanitizer would have reported.
+configure_build "$build/sanitized" "$@" -Dbuildtype=custom -Ddebug=true -Doptimization=1 \
+    -Db_sanitize=address,undefined -Db_lundef=false
+compile_build "$build/sanitized"
 run_tests sanitized --timeout-multiplier 4
 
 # ThreadSanitizer does not know an OpenMP runtime that was not built with it and would report its own team's hand-over.
-configure threads -Dbuildtype=debugoptimized -Db_sanitize=thread -Db_lundef=false
-if meson test -C "$build/threads" --no-rebuild --list --suite threads 2>/dev/null | grep -q .; then
-    compile threads
+configure_build "$build/threads" "$@" -Dbuildtype=debugoptimized -Db_sanitize=thread -Db_lundef=false
+if meson introspect --tests "$build/threads" | grep -q ":threads\""; then
+    compile_build "$build/threads"
     OMP_NUM_THREADS=1 run_tests threads --suite threads --timeout-multiplier 4
 fi
 finished=yes

@@ -43,11 +43,13 @@ need_packages() {
     apt-get install $missing"
     fi
     say "Installing Debian packages: $missing"
-    # Word splitting of $missing is meant. The lists may be absent (a fresh container) or old: refresh them once.
+    # Word splitting of $missing is meant. The lists may be absent (a fresh container) or old: refresh them once. Another apt
+    # (automatic updates) may be at work: wait for it.
     if ! as_root apt-get update -q >>"$log" 2>&1; then
         say "  the package lists could not be refreshed; trying with what is there"
     fi
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing >>"$log" 2>&1 </dev/null ||
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
+        -o DPkg::Lock::Timeout=300 $missing >>"$log" 2>&1 </dev/null ||
         { tail -n 15 "$log" >&2; fail "apt-get could not install these packages; its whole output is in $log"; }
 }
 
@@ -62,4 +64,23 @@ isa_level() {
         case " $flags " in *" $f "*) ;; *) echo generic; return ;; esac
     done
     echo avx2
+}
+
+# configure_build FOLDER OPTION...: sets up a meson build of this tree in FOLDER, again from nothing where an old one does not
+# fit any more (a moved checkout, another FAISS).
+configure_build() {
+    folder=$1
+    shift
+    if [ -f "$folder/build.ninja" ] && meson setup --reconfigure "$folder" "$top" "$@" >"$log" 2>&1; then return; fi
+    rm -rf "$folder"
+    meson setup "$folder" "$top" "$@" >"$log" 2>&1 ||
+        { tail -n 20 "$log" >&2; fail "the build in $folder could not be configured; see $log"; }
+}
+
+# compile_build FOLDER
+compile_build() {
+    ninja -C "$1" >"$log" 2>&1 || {
+        grep -A 12 -E '^FAILED|error:|undefined reference' "$log" | head -n 60 >&2
+        fail "the build in $1 does not compile; see $log"
+    }
 }

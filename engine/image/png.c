@@ -107,8 +107,7 @@ static void on_row(png_structp png, png_bytep row, png_uint_32 y, int pass)
     if (r->interlaced) {
         if (row) png_progressive_combine_row(png, r->whole + y * length, row);
         r->pass = pass;
-    } else {
-        if (!row || clip_resizer_complete(r->job->resizer)) return;
+    } else if (row && !clip_resizer_complete(r->job->resizer)) {
         memcpy(clip_resizer_row(r->job->resizer), row, length);
         clip_resizer_push(r->job->resizer);
     }

@@ -1,0 +1,356 @@
+/* command_index.c: `clipsearch index`.
+ *
+ * stdout has the summary in words, or with --json
+ *     {"event": "new"|"changed"|"moved"|"returned"|"missing"|"reembedded"|"failed", "path": ..., "reason": ...}   a file each
+ *     {"event": "summary", "new": N, "changed": N, ..., "seconds": S, "interrupted": B, "dry_run": B}              at the end
+ * where "path" is "path_base64" if it is not UTF-8 and "reason" is there when there is one. stderr has the progress line,
+ * remarks about folders and the failures with their reasons; files that failed for one reason (a format that this
+ * build does not read) are told once, with their number.
+ *
+ * Which model. Without --model the library's own, from where it was when it was used; a model that is gone, or that is another one
+ * now, is never replaced silently, because its vectors and the new ones cannot be compared and embedding a library takes hours.
+ * With --model, both live side by side; the new one becomes the one that searches use only when the old one cannot be opened and
+ * the new one has a vector for as many photos.
+ *
+ * Away from a terminal the process is nice, for the processor and for the disk: a nightly run must not be felt. */
+#include "cli/cli.h"
+#include "indexer/command_progress.h"
+#include "indexer/indexer.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { REASONS = 10 };
+
+typedef struct failures { char *reason, *path; int64_t n; } failures;
+
+typedef struct command {
+    cli *c;
+    bool json, dry_run;
+    progress bar;
+    failures list[REASONS]; size_t n_list; /* by reason */
+    int64_t more;                          /* failed for yet other reasons */
+} command;
+
+static const char *const fate_names[INDEXER_FATES] = {
+    [INDEXER_NEW] = "new", [INDEXER_CHANGED] = "changed", [INDEXER_SAME] = "unchanged", [INDEXER_MOVED] = "moved",
+    [INDEXER_GONE] = "missing", [INDEXER_RETURNED] = "returned", [INDEXER_FAILED] = "failed",
+    [INDEXER_REEMBEDDED] = "reembedded",
+};
+
+/* ---- stopping ------------------------------------------------------------------------------------------------------------ */
+
+static volatile sig_atomic_t stop_signal;
+
+static void on_signal(int sig) { stop_signal = sig; }
+
+/* The first signal asks, the second one kills. */
+static void watch_signals(bool watch) {
+    struct sigaction a = {.sa_flags = SA_RESETHAND};
+    if (watch) a.sa_handler = on_signal;
+    else a.sa_handler = SIG_DFL;
+    sigemptyset(&a.sa_mask);
+    sigaction(SIGINT, &a, NULL);
+    sigaction(SIGTERM, &a, NULL);
+}
+
+static bool on_stop(void *ctx) {
+    command *k = ctx;
+    if (!stop_signal) return false;
+    progress_clear(&k->bar);
+    cli_say(k->c, "finishing what has been read; once more to stop at once");
+    return true;
+}
+
+/* ---- events --------------------------------------------------------------------------------------------------------------- */
+
+static void on_progress(const indexer_report *so_far, int64_t done, int64_t total, void *ctx) {
+    command *k = ctx;
+    progress_show(&k->bar, total < 0 ? "Looking for photos" : "Reading photos", "photos", done, total);
+}
+
+static void on_remark(const char *line, void *ctx) {
+    command *k = ctx;
+    progress_clear(&k->bar);
+    cli_warn("%s", line);
+}
+
+static void note_failure(command *k, const char *path, const char *reason) {
+    for (size_t i = 0; i < k->n_list; i++)
+        if (!strcmp(k->list[i].reason, reason)) { k->list[i].n++; return; }
+    if (k->n_list == REASONS) { k->more++; return; }
+    failures *f = &k->list[k->n_list];
+    *f = (failures){strdup(reason), cli_quote_path(path), 1};
+    if (f->reason && f->path) k->n_list++;
+    else { free(f->reason); free(f->path); k->more++; }
+}
+
+static void on_fate(indexer_fate f, const char *absolute, const char *reason, void *ctx) {
+    command *k = ctx;
+    if (f == INDEXER_FAILED) note_failure(k, absolute, reason ? reason : "unknown");
+    if (!k->json && !(k->c->verbose && !k->c->quiet)) return;
+    progress_clear(&k->bar);
+    if (!k->json) {
+        printf("%s\t", fate_names[f]);
+        cli_print_path(stdout, absolute);
+        putchar('\n');
+        return;
+    }
+    json_t *o = json_pack("{s:s}", "event", fate_names[f]);
+    cli_json_path(o, absolute);
+    if (reason) json_object_set_new(o, "reason", json_string(reason));
+    cli_print_json(stdout, o);
+}
+
+/* ---- the summary ------------------------------------------------------------------------------------------------------------ */
+
+static void print_failures(command *k) {
+    char n[32];
+    for (size_t i = 0; i < k->n_list; i++) {
+        const failures *f = &k->list[i];
+        if (f->n == 1) fprintf(stderr, "  %s: %s\n", f->path, f->reason);
+        else fprintf(stderr, "  %s files, the first %s: %s\n", cli_count(f->n, n), f->path, f->reason);
+    }
+    if (k->more) fprintf(stderr, "  and %s more: clipsearch status --failed lists them\n", cli_count(k->more, n));
+}
+
+static void add_count(char *line, size_t room, int64_t n, const char *what) {
+    char number[32];
+    size_t used = strlen(line);
+    if (n) snprintf(line + used, room - used, "%s%s %s", used ? ", " : "", cli_count(n, number), what);
+}
+
+static void print_words(command *k, const indexer_report *r) {
+    char line[512] = "", other[512] = "", n[32];
+    static const struct { indexer_fate f; const char *did, *would; } order[] = {
+        {INDEXER_NEW, "new", "new"}, {INDEXER_CHANGED, "changed", "changed"}, {INDEXER_MOVED, "moved", "moved"},
+        {INDEXER_RETURNED, "returned", "returned"}, {INDEXER_REEMBEDDED, "embedded for this model", "to embed for this model"},
+        {INDEXER_SAME, "unchanged", "unchanged"}, {INDEXER_GONE, "missing", "missing"}, {INDEXER_FAILED, "failed", "failed"}};
+    for (size_t i = 0; i < sizeof order / sizeof *order; i++)
+        add_count(line, sizeof line, r->count[order[i].f], k->dry_run ? order[i].would : order[i].did);
+    printf("%s%s", k->dry_run ? "Would be: " : "", line[0] ? line : "no photos found");
+    printf("%s %.*f s\n", k->dry_run ? "; looked for" : " in", r->seconds < 10, r->seconds);
+    add_count(other, sizeof other, r->still_failed, "failed before and have not changed (clipsearch status --failed lists them)");
+    add_count(other, sizeof other, r->truncated, "cut short, indexed from what is there");
+    add_count(other, sizeof other, r->unreadable_folders, "folders not readable");
+    add_count(other, sizeof other, r->roots_absent, "folders not there");
+    add_count(other, sizeof other, k->c->verbose ? r->not_photos : 0, "files that are no photos");
+    if (other[0]) printf("%s\n", other);
+    fflush(stdout);
+    if (r->count[INDEXER_FAILED] && !k->c->quiet) {
+        fprintf(stderr, "%s failed:\n", cli_count(r->count[INDEXER_FAILED], n));
+        print_failures(k);
+    }
+}
+
+static void print_summary(command *k, const indexer_report *r) {
+    json_t *o;
+    if (!k->json) {
+        if (!k->c->quiet) print_words(k, r);
+        return;
+    }
+    o = json_pack("{s:s}", "event", "summary");
+    for (int f = 0; f < INDEXER_FATES; f++) json_object_set_new(o, fate_names[f], json_integer(r->count[f]));
+    json_object_set_new(o, "still_failed", json_integer(r->still_failed));
+    json_object_set_new(o, "truncated", json_integer(r->truncated));
+    json_object_set_new(o, "not_photos", json_integer(r->not_photos));
+    json_object_set_new(o, "unreadable_folders", json_integer(r->unreadable_folders));
+    json_object_set_new(o, "roots_absent", json_integer(r->roots_absent));
+    json_object_set_new(o, "encoded", json_integer(r->encoded));
+    json_object_set_new(o, "seconds", json_real(r->seconds));
+    json_object_set_new(o, "interrupted", json_boolean(r->interrupted));
+    json_object_set_new(o, "dry_run", json_boolean(k->dry_run));
+    cli_print_json(stdout, o);
+}
+
+static int finish_interrupted(command *k, const indexer_options *o) {
+    char what[512] = "";
+    for (size_t i = 0; i < o->n_folders && strlen(what) < 256; i++) {
+        char *q = cli_quote_path(o->folders[i]);
+        size_t used = strlen(what);
+        if (q) snprintf(what + used, sizeof what - used, " %.200s", q);
+        free(q);
+    }
+    cli_say(k->c, "stopped; what was read is kept. To go on: clipsearch index%s", what);
+    return 130;
+}
+
+/* ---- the model ---------------------------------------------------------------------------------------------------------------- */
+
+typedef struct chosen {
+    clip_model *m;
+    bool replaces;      /* the library's model cannot be opened any more */
+    store_model old;    /* the library's, id 0 when it has none */
+} chosen;
+
+static bool is_model(const clip_model *m, const store_model *stored) {
+    return !strcmp(clip_model_describe(m)->fingerprint, stored->fingerprint);
+}
+
+/* The library's own model: where it was, or the bundled default if that is the same. */
+static int open_own_model(chosen *ch) {
+    clip_error e = {0}, ignored = {0};
+    bool there = !clip_model_open(ch->old.dir, &ch->m, &e);
+    if (there && is_model(ch->m, &ch->old)) return 0;
+    clip_model_close(ch->m);
+    ch->m = NULL;
+    char *dir = cli_model_dir(NULL, &ignored);
+    bool bundled = dir && !clip_model_open(dir, &ch->m, &ignored);
+    free(dir);
+    if (bundled && is_model(ch->m, &ch->old)) return 0;
+    clip_model_close(ch->m);
+    ch->m = NULL;
+    if (there) cli_fail("%s holds another model now than the one that this library was indexed with (%s)", ch->old.dir, ch->old.name);
+    else cli_fail("the model that this library was indexed with cannot be opened: %s", e.text);
+    return cli_fail("Give the folder where it is now with --model DIR%s", bundled
+        ? ", or embed all photos again with the bundled one: clipsearch index --model default" : "");
+}
+
+static int open_model(command *k, store *s, chosen *ch) {
+    clip_error e = {0};
+    store_error se = {0};
+    if (!s || store_model_current(s, &ch->old, &se)) ch->old.id = 0;
+    if (!k->c->model && ch->old.id) return open_own_model(ch);
+    char *dir = cli_model_dir(k->c->model, &e);
+    bool ok = dir && !clip_model_open(dir, &ch->m, &e);
+    free(dir);
+    if (!ok) return cli_fail("%s", e.text);
+    if (!clip_model_describe(ch->m)->has_image) return cli_fail("the model %s cannot encode photos: it has no image tower", clip_model_describe(ch->m)->name);
+    if (!ch->old.id || is_model(ch->m, &ch->old)) return 0;
+    clip_model *old = NULL;
+    ch->replaces = clip_model_open(ch->old.dir, &old, &(clip_error){0}) || !is_model(old, &ch->old);
+    clip_model_close(old);
+    if (!ch->replaces)
+        cli_say(k->c, "searches use the model %s; find with this one by: clipsearch search --model %s", ch->old.name, k->c->model);
+    return 0;
+}
+
+/* After a whole run: a model that replaces one that is lost takes its place when it knows as many photos. */
+static void take_over(store *s, const chosen *ch, command *k) {
+    store_model *all = NULL;
+    size_t n = 0;
+    store_error e = {0};
+    const store_model *mine = NULL, *old = NULL;
+    if (!ch->replaces || store_models(s, &all, &n, &e)) return;
+    for (size_t i = 0; i < n; i++) {
+        if (all[i].id == ch->old.id) old = &all[i];
+        else if (is_model(ch->m, &all[i])) mine = &all[i];
+    }
+    if (mine && old && mine->vectors >= old->vectors && !store_model_use(s, mine->id, &e))
+        cli_say(k->c, "searches use the model %s from now on", mine->name);
+    free(all);
+}
+
+/* ---- the command ---------------------------------------------------------------------------------------------------------------- */
+
+static void be_nice(void) {
+    enum { IOPRIO_WHO_PROCESS = 1, IOPRIO_CLASS_IDLE = 3, IOPRIO_CLASS_SHIFT = 13 };
+    if (isatty(STDERR_FILENO)) return;
+    setpriority(PRIO_PROCESS, 0, 10);
+    syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_CLASS_IDLE << IOPRIO_CLASS_SHIFT);
+}
+
+static void on_waiting(const char *line, void *ctx) { cli_warn("%s", line); }
+
+/* The library: a dry run only reads it, and does without where there is none. */
+static int open_library(command *k, const indexer_options *o, store **s) {
+    store_error e = {0};
+    store_mode mode = o->n_folders ? STORE_CREATE : STORE_WRITE;
+    store_status st = k->dry_run ? store_open(k->c->db, STORE_READ, s, &e)
+                                 : store_open_wait(k->c->db, mode, -1, on_waiting, k, s, &e);
+    if (st == STORE_E_NOT_FOUND && !o->n_folders)
+        return cli_fail("nothing has been indexed yet (there is no %s): name a folder, as in: clipsearch index ~/Pictures", k->c->db);
+    return !st || (k->dry_run && st == STORE_E_NOT_FOUND) ? 0 : cli_fail("%s", e.text);
+}
+
+static void on_cache(int64_t done, int64_t total, void *ctx) {
+    progress_show(&((command *)ctx)->bar, "Preparing searches", "vectors", done, total);
+}
+
+static int update_cache(command *k, store *s) {
+    store_model now;
+    store_error e = {0};
+    if (store_model_current(s, &now, &e)) return 0; /* nothing was ever encoded */
+    int bad = store_cache_update(s, now.id, false, on_cache, k, &e);
+    progress_clear(&k->bar);
+    return bad ? cli_fail("%s", e.text) : 0;
+}
+
+static int run(command *k, store *s, const chosen *ch, const indexer_options *o) {
+    indexer_events ev = {on_progress, on_fate, on_remark, on_stop, k};
+    indexer_report r;
+    clip_error e = {0};
+    watch_signals(true);
+    int bad = indexer_run(s, ch->m, o, &ev, &r, &e);
+    watch_signals(false);
+    progress_clear(&k->bar);
+    if (bad) {
+        if (r.encoded) print_summary(k, &r);
+        return cli_fail("%s", e.text);
+    }
+    if (s && !k->dry_run && !r.interrupted) {
+        take_over(s, ch, k);
+        bad = update_cache(k, s);
+    }
+    print_summary(k, &r);
+    return r.interrupted ? finish_interrupted(k, o) : bad;
+}
+
+static const cli_usage usage = {
+    .command = "index", .arguments = "[DIR...]", .summary = "Index folders of photos, or bring the library up to date",
+    .details =
+        "Every photo below each DIR is read once and remembered by what is on it; afterwards only new and changed files are "
+        "opened. Without a DIR all folders that were ever indexed are brought up to date.\n\n"
+        "A photo whose file is gone is kept as missing and comes back with it. A folder that is not there, such as an unplugged "
+        "drive, changes nothing; a drive that is mounted elsewhere is recognised.\n\n"
+        "Left out: hidden files, folders that hold a file named .nomedia, what files named .ignore say (in the words of "
+        ".gitignore), recycle bins and thumbnail folders.\n\n"
+        "Ctrl-C finishes what has been read; the same command goes on from there.",
+    .examples = "clipsearch index ~/Pictures\nclipsearch index --exclude '*.png' --exclude Screenshots/ ~/Pictures /mnt/photos\n"
+                "clipsearch index --dry-run",
+};
+
+int indexer_command_index(struct cli *c, int argc, char **argv) {
+    command k = {.c = c};
+    cli_list excludes = {0};
+    indexer_options o = {0};
+    int memory = 0, precision = CLIP_AUTO, first;
+    const cli_option options[] = {
+        {"exclude", 'E', CLI_LIST, "GLOB", "leave out files and folders of this name or path below DIR; may be given again", &excludes},
+        {"hidden", 'H', CLI_FLAG, NULL, "index hidden files and folders too", &o.hidden},
+        {"follow-symlinks", 'L', CLI_FLAG, NULL, "follow symbolic links", &o.follow_symlinks},
+        {"dry-run", 'n', CLI_FLAG, NULL, "say what would be done, and do nothing", &o.dry_run},
+        {"retry", 0, CLI_FLAG, NULL, "read again what failed in earlier runs", &o.retry},
+        {"exact-decode", 0, CLI_FLAG, NULL, "decode JPEG at full size: slower, and as the reference does", &o.exact_decode},
+        {"precision", 0, CLI_CHOICE, "f32|bf16|int8|auto", "arithmetic of the image encoder", &precision},
+        {"memory", 0, CLI_INT, "MB", "memory for photos being read (default: a quarter of the machine's, at most 1536)", &memory},
+        {"json", 0, CLI_FLAG, NULL, "one JSON object a file and one at the end", &k.json},
+        {0}};
+    int left = cli_parse(c, &usage, options, argc, argv, &first);
+    if (left >= 0) return left;
+    o.folders = (const char *const *)argv + first;
+    o.n_folders = (size_t)(argc - first);
+    o.excludes = excludes.items; o.n_excludes = excludes.n;
+    o.threads = c->threads; o.memory_mb = memory; o.precision = (clip_precision)precision;
+    k.dry_run = o.dry_run;
+    store *s = NULL;
+    chosen ch = {0};
+    int status = memory < 0 ? cli_misuse(&usage, "--memory wants a number above 0") : open_library(&k, &o, &s);
+    if (!status) status = open_model(&k, s, &ch);
+    if (!status) {
+        be_nice();
+        progress_init(&k.bar, !c->quiet && !k.json);
+        status = run(&k, s, &ch, &o);
+    }
+    for (size_t i = 0; i < k.n_list; i++) { free(k.list[i].reason); free(k.list[i].path); }
+    clip_model_close(ch.m);
+    store_close(s);
+    cli_list_finish(&excludes);
+    return status;
+}

@@ -1,0 +1,250 @@
+/* command_model.c: `clipsearch model list | info | use`. */
+#include "query/library.h"
+#include "query/query.h"
+
+#include <dirent.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const cli_usage usage = {
+    .command = "model",
+    .arguments = "list | info [NAME|DIR] | use NAME",
+    .summary = "Show the models that are here, or choose the one that search uses.",
+    .details =
+        "list: the model that comes with clipsearch, those in the user's models folder, and how much of the library "
+        "each one covers.\n"
+        "\n"
+        "info: everything about one model; without a name, the one that would be used.\n"
+        "\n"
+        "use: makes the library search with this one of the models that it was indexed with.\n"
+        "\n"
+        "A model is a folder as Hugging Face or open_clip publish it: config.json or open_clip_config.json, the weights "
+        "as safetensors, and the vocabulary. Any command takes such a folder: --model DIR.",
+    .examples = "clipsearch model list\n"
+                "clipsearch model info ~/models/ViT-B-32\n"
+                "clipsearch index --model ~/models/ViT-B-32 && clipsearch model use ViT-B-32",
+};
+
+/* ---- list ---- */
+
+typedef struct listing {
+    bool json;
+    const store_model *models;   /* the library's */
+    size_t n;
+    bool *shown;                 /* [n] */
+    int64_t current, present;
+    size_t lines;
+} listing;
+
+static json_t *text_json(const char *text)
+{
+    json_t *value = text && *text ? json_string(text) : NULL;
+    return value ? value : json_null();
+}
+
+/* One model: `name` is what --model takes; `m` its row in the library or NULL; dir NULL when its files are gone. */
+static void print_model(listing *l, const char *name, const char *dir, int dim, const store_model *m)
+{
+    bool current = m && m->id == l->current;
+    char count[32];
+    l->lines++;
+    if (l->json) {
+        json_t *object = json_object();
+        json_object_set_new(object, "name", text_json(name));
+        json_object_set_new(object, "folder", text_json(dir));
+        json_object_set_new(object, "dim", json_integer(dim));
+        json_object_set_new(object, "photos", json_integer(m ? m->vectors : 0));
+        json_object_set_new(object, "current", json_boolean(current));
+        cli_print_json(stdout, object);
+        return;
+    }
+    printf("%c %-24s %5d  ", current ? '*' : ' ', name, dim);
+    if (m && l->present)
+        printf("%12s photos (%3.0f %%)  ", cli_count(m->vectors, count), 100.0 * (double)m->vectors / (double)l->present);
+    else printf("%12s %-13s  ", "", "not indexed");
+    if (dir) cli_print_path(stdout, dir);
+    else fputs("its files are gone", stdout);
+    putchar('\n');
+}
+
+static void list_folder(listing *l, const char *name, const char *dir)
+{
+    clip_model *model = NULL;
+    clip_error err = {0};
+    const store_model *row = NULL;
+    if (clip_model_open(dir, &model, &err)) {
+        cli_warn("%s", err.text);
+        return;
+    }
+    const clip_model_info *info = clip_model_describe(model);
+    for (size_t i = 0; i < l->n; i++)
+        if (strcmp(l->models[i].fingerprint, info->fingerprint) == 0) row = &l->models[i], l->shown[i] = true;
+    print_model(l, name, dir, info->dim, row);
+    clip_model_close(model);
+}
+
+/* The user's models folder: NAME, or PUBLISHER/NAME one level deeper. */
+static void list_installed(listing *l, const char *base, const char *prefix, int depth)
+{
+    struct dirent **entries = NULL;
+    int n = scandir(base, &entries, NULL, alphasort);
+    for (int i = 0; i < n; i++) {
+        clip_error ignored = {0};
+        char *name = NULL, *below = NULL, *dir = NULL;
+        if (entries[i]->d_name[0] != '.' && asprintf(&name, "%s%s", prefix, entries[i]->d_name) >= 0) {
+            if ((dir = cli_model_dir(name, &ignored))) list_folder(l, name, dir);
+            else if (depth && asprintf(&below, "%s/%s", base, entries[i]->d_name) >= 0) {
+                char *deeper = NULL;
+                if (asprintf(&deeper, "%s/", name) >= 0) list_installed(l, below, deeper, depth - 1);
+                free(deeper);
+                free(below);
+            }
+        }
+        free(name);
+        free(dir);
+        free(entries[i]);
+    }
+    free(entries);
+}
+
+static void list_all(listing *l)
+{
+    clip_error err = {0};
+    char *home = cli_data_home(), *base = NULL, *bundled = cli_model_dir(NULL, &err);
+    if (bundled) list_folder(l, "default", bundled);
+    else cli_warn("%s", err.text);
+    if (home && asprintf(&base, "%s/models", home) >= 0) {
+        list_installed(l, base, "", 1);
+        free(base);
+    }
+    for (size_t i = 0; i < l->n; i++) {
+        const store_model *m = &l->models[i];
+        if (l->shown[i]) continue;
+        clip_model *model = NULL;
+        clip_error ignored = {0};
+        bool there = clip_model_open(m->dir, &model, &ignored) == CLIP_OK &&
+                     strcmp(clip_model_describe(model)->fingerprint, m->fingerprint) == 0;
+        clip_model_close(model);
+        print_model(l, m->name, there ? m->dir : NULL, m->dim, m);
+    }
+    free(bundled);
+    free(home);
+}
+
+/* Without a library the list is still worth having, so a missing one is no error here. */
+static int command_list(cli *c, bool json)
+{
+    store *s = NULL;
+    store_model *models = NULL, current;
+    store_error err = {0};
+    store_counts counts = {0};
+    listing l = {.json = json};
+    int status = 0;
+    store_status opened = store_open(c->db, STORE_READ, &s, &err);
+    if (opened == STORE_OK) {
+        if (store_models(s, &models, &l.n, &err) || store_count(s, &counts, &err)) status = cli_fail("%s", err.text);
+        else if (store_model_current(s, &current, &err) == STORE_OK) l.current = current.id;
+    } else if (opened != STORE_E_NOT_FOUND) {
+        status = cli_fail("%s", err.text);
+    }
+    l.models = models;
+    l.present = counts.present;
+    if (!status && !(l.shown = calloc(l.n + 1, sizeof *l.shown))) status = cli_fail("memory ran out");
+    if (!status) list_all(&l);
+    if (!status && !l.lines) status = 1;
+    free(l.shown);
+    free(models);
+    store_close(s);
+    return status;
+}
+
+/* ---- info ---- */
+
+static void print_info_json(const clip_model_info *i)
+{
+    json_t *o = json_object();
+    json_object_set_new(o, "name", text_json(i->name));
+    json_object_set_new(o, "folder", text_json(i->dir));
+    json_object_set_new(o, "form", text_json(i->file_form));
+    json_object_set_new(o, "fingerprint", text_json(i->fingerprint));
+    json_object_set_new(o, "dim", json_integer(i->dim));
+    json_object_set_new(o, "image_tower", i->has_image ? text_json(i->image_arch) : json_null());
+    json_object_set_new(o, "image_params", json_integer(i->image_params));
+    json_object_set_new(o, "image_size", json_integer(i->image_size));
+    json_object_set_new(o, "text_tower", i->has_text ? text_json(i->text_arch) : json_null());
+    json_object_set_new(o, "text_params", json_integer(i->text_params));
+    json_object_set_new(o, "context_length", json_integer(i->context_length));
+    json_object_set_new(o, "vocab_size", json_integer(i->vocab_size));
+    json_object_set_new(o, "logit_scale", json_real((double)i->logit_scale));
+    json_object_set_new(o, "logit_bias", json_real((double)i->logit_bias));
+    cli_print_json(stdout, o);
+}
+
+static void print_info(const clip_model_info *i)
+{
+    char a[32];
+    printf("%-12s %s\n%-12s ", "Name", i->name, "Folder");
+    cli_print_path(stdout, i->dir);
+    printf("\n%-12s %s\n%-12s %s\n", "Form", i->file_form, "Fingerprint", i->fingerprint);
+    if (i->has_image)
+        printf("%-12s %s, %s weights, photos of %d x %d pixels\n", "Image tower", i->image_arch,
+               cli_count(i->image_params, a), i->image_size, i->image_size);
+    if (i->has_text)
+        printf("%-12s %s, %s weights, %d tokens of %d at most\n", "Text tower", i->text_arch,
+               cli_count(i->text_params, a), i->vocab_size, i->context_length);
+    printf("%-12s %d numbers\n%-12s %.4g", "Vector", i->dim, "Scale", (double)i->logit_scale);
+    if (i->logit_bias != 0) printf(", bias %.4g", (double)i->logit_bias);
+    putchar('\n');
+}
+
+static int command_info(cli *c, const char *name, bool json)
+{
+    query_encoder e;
+    if (name) {
+        char *copy = strdup(name);
+        if (!copy) return cli_fail("memory ran out");
+        free(c->model);
+        c->model = copy;
+    }
+    int status = query_default_encoder(c, &e);
+    if (!status && json) print_info_json(clip_model_describe(e.model));
+    else if (!status) print_info(clip_model_describe(e.model));
+    query_encoder_close(&e);
+    return status;
+}
+
+/* ---- use ---- */
+
+static int command_use(cli *c, const char *name)
+{
+    query_library l;
+    store_error err = {0};
+    char *copy = strdup(name);
+    if (!copy) return cli_fail("memory ran out");
+    free(c->model);
+    c->model = copy;
+    int status = query_library_open(&l, c); /* --model NAME finds it as every other command does */
+    store_model chosen = l.model;
+    query_library_close(&l);
+    store *s = NULL;
+    if (!status) status = query_store_open(c, STORE_WRITE, &s);
+    if (!status && store_model_use(s, chosen.id, &err)) status = cli_fail("%s", err.text);
+    if (!status) cli_say(c, "searches use the model %s now: %lld photos", chosen.name, (long long)chosen.vectors);
+    store_close(s);
+    return status;
+}
+
+int query_command_model(struct cli *c, int argc, char **argv)
+{
+    bool json = false;
+    const cli_option options[] = {{"json", 0, CLI_FLAG, NULL, "print JSON", &json}, {0}};
+    int first, status = cli_parse(c, &usage, options, argc, argv, &first);
+    if (status >= 0) return status;
+    int n = argc - first;
+    const char *what = n ? argv[first] : "list";
+    if (strcmp(what, "list") == 0 && n <= 1) return command_list(c, json);
+    if (strcmp(what, "info") == 0 && n <= 2) return command_info(c, n == 2 ? argv[first + 1] : NULL, json);
+    if (strcmp(what, "use") == 0 && n == 2) return command_use(c, argv[first + 1]);
+    return cli_misuse(&usage, "it is list, info [NAME|DIR], or use NAME");
+}

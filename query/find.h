@@ -1,0 +1,26 @@
+/* find.h: what `search` and `similar` share: how many, which, in what form, and the way from terms to lines. */
+#ifndef QUERY_FIND_H
+#define QUERY_FIND_H
+
+#include "query/filter.h"
+#include "query/print.h"
+#include "query/term.h"
+
+enum { QUERY_FIND_OPTIONS = 2 + QUERY_FILTER_OPTIONS + QUERY_STYLE_OPTIONS };
+
+typedef struct query_find {
+    int k;
+    double min_score;
+    bool not_itself;        /* the photo that is the example is left out */
+    query_filter filter;
+    query_style style;
+} query_find;
+
+void query_find_init(query_find *f);
+/* Writes QUERY_FIND_OPTIONS rows, without an end. */
+void query_find_options(query_find *f, cli_option *rows);
+/* Checks the options, opens the library, asks, prints: the exit status. */
+int query_find_run(query_find *f, cli *c, const cli_usage *u, query_term *terms, size_t n);
+void query_find_finish(query_find *f);
+
+#endif

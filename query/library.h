@@ -1,0 +1,26 @@
+/* library.h: the library that a question goes to, and the model that it is asked in. */
+#ifndef QUERY_LIBRARY_H
+#define QUERY_LIBRARY_H
+
+#include "query/encode.h"
+
+typedef struct query_library {
+    cli *c;
+    store *store;
+    store_model model;      /* the one that is searched with */
+    query_encoder encoder;  /* the same model, opened when it is needed */
+} query_library;
+
+/* Opens c->db and says what is wrong, and what to type, when that fails: the exit status, or 0. */
+int query_store_open(cli *c, store_mode mode, store **out);
+
+/* The same for reading, and chooses the model: --model, else the library's own. 1 when the library holds nothing yet. */
+int query_library_open(query_library *l, cli *c);
+/* Opens l->encoder where that has not been done; 0 or the exit status. */
+int query_library_open_encoder(query_library *l);
+void query_library_close(query_library *l);
+
+/* Opens the model when no library is asked: --model, else the library's where there is one, else the bundled one. */
+int query_default_encoder(cli *c, query_encoder *e);
+
+#endif
