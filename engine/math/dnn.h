@@ -1,0 +1,47 @@
+/* dnn.h: oneDNN behind a narrow door: matrix products with packed weights. Internal to engine/.
+ *
+ *   clip_dnn      oneDNN's engine and stream; one for each encoder
+ *   clip_matmul   a product of one shape, compiled for this CPU; serves every layer of that shape
+ *   clip_packed   one layer's weights in the order that the products want
+ *
+ * Creating allocates and may take milliseconds; running allocates nothing of ours: scratch memory is the caller's. Everything
+ * belongs to one thread at a time. Destroy in any order but clip_dnn last; all accept NULL. */
+#ifndef CLIP_DNN_H
+#define CLIP_DNN_H
+
+#include "engine/error.h"
+#include "engine/math/types.h"
+
+typedef struct clip_dnn clip_dnn;
+typedef struct clip_matmul clip_matmul;
+typedef struct clip_packed clip_packed;
+
+CLIP_MUST_USE clip_status clip_dnn_create(clip_dnn **out, clip_error *err);
+void clip_dnn_destroy(clip_dnn *d);
+
+/* y = act(x Wᵀ + b), or y += x Wᵀ + b when `add`. */
+typedef struct clip_matmul_spec {
+    int rows, in, out;
+    size_t ldx, ldy;          /* elements from row to row; 0: dense */
+    clip_type type;           /* of x and the weights: f32 or bf16; sums are f32 */
+    clip_type y_type;
+    clip_activation act;
+    bool add;
+} clip_matmul_spec;
+
+/* `like`: NULL, or a product of another number of rows whose packed weights this one shall use too. */
+CLIP_MUST_USE clip_status clip_matmul_create(clip_dnn *d, const clip_matmul_spec *spec, const clip_matmul *like,
+                                             clip_matmul **out, clip_error *err);
+void clip_matmul_destroy(clip_matmul *m);
+size_t clip_matmul_scratch(const clip_matmul *m);      /* bytes */
+const char *clip_matmul_kernel(const clip_matmul *m);  /* oneDNN's name of the implementation */
+
+/* w: [out][in], b: [out] or NULL for none; neither is kept. */
+CLIP_MUST_USE clip_status clip_packed_create(const clip_matmul *m, const float *w, const float *b, clip_packed **out,
+                                             clip_error *err);
+void clip_packed_destroy(clip_packed *p);
+
+/* scratch: clip_matmul_scratch() bytes, 64-byte aligned; may be NULL when that is 0. */
+CLIP_MUST_USE bool clip_matmul_run(clip_matmul *m, const clip_packed *w, const void *x, void *y, void *scratch);
+
+#endif

@@ -1,0 +1,52 @@
+/* dnn_internal.h: what the files that include oneDNN's header share; versions 2 and 3 differ here and nowhere else.
+ *
+ * Version 3 made memory descriptors opaque and dropped the operation descriptors; clip_md hides the first. */
+#ifndef CLIP_DNN_INTERNAL_H
+#define CLIP_DNN_INTERNAL_H
+
+#include <oneapi/dnnl/dnnl.h>
+#include <oneapi/dnnl/dnnl_version.h>
+
+#include "engine/math/dnn.h"
+
+struct clip_dnn {
+    dnnl_engine_t engine;
+    dnnl_stream_t stream;
+};
+
+typedef struct clip_md {
+    dnnl_memory_desc_t d; /* version 2: the struct itself; version 3: a handle, NULL when not made */
+} clip_md;
+
+#if DNNL_VERSION_MAJOR >= 3
+#define CLIP_MD(m) ((m).d)
+#else
+#define CLIP_MD(m) (&(m).d)
+#endif
+
+dnnl_data_type_t clip_dnn_type(clip_type t);
+
+/* strides NULL: any order that oneDNN likes. */
+bool clip_md_make(clip_md *m, int dims, const dnnl_dim_t *size, clip_type type, const dnnl_dim_t *strides);
+void clip_md_free(clip_md *m);
+size_t clip_md_bytes(const clip_md *m);
+
+/* A copy of what a primitive wants for one argument; empty when it wants none. */
+bool clip_md_of(const_dnnl_primitive_desc_t pd, dnnl_query_t what, int index, clip_md *out);
+
+/* A memory object without memory, and one with its own. `bytes` is freed by the caller with free(). */
+bool clip_memory_bare(clip_dnn *d, const clip_md *md, dnnl_memory_t *out);
+bool clip_memory_own(clip_dnn *d, const clip_md *md, dnnl_memory_t *out, void **bytes);
+
+/* Post-operations in the order sum, activation; attributes with the caller's scratch memory. NULL when oneDNN refuses. */
+dnnl_primitive_attr_t clip_dnn_attr(bool add, clip_activation act);
+
+/* from -> to, converting order and type. */
+bool clip_dnn_reorder(clip_dnn *d, const clip_md *from, const void *src, const clip_md *to, dnnl_memory_t dst);
+
+const char *clip_dnn_kernel(const_dnnl_primitive_desc_t pd);
+
+/* 64-byte aligned, zeroed; NULL when there is no memory. */
+void *clip_aligned_alloc(size_t bytes);
+
+#endif

@@ -1,0 +1,43 @@
+/* layers.h: the kernels of kernels.h over whole activations, split among threads. Internal to engine/.
+ *
+ * Threads are OpenMP's, because oneDNN's are: one pool serves both. Where the compiler has none, these run on the caller's
+ * thread alone. */
+#ifndef CLIP_LAYERS_H
+#define CLIP_LAYERS_H
+
+#include "engine/math/kernels.h"
+
+/* Sets how many threads this and oneDNN's calls from the calling thread use; returns the number before, to put back. */
+int clip_threads_set(int n);
+
+/* y = act(x Wᵀ + b) for all `out` outputs, weights read where they lie. */
+void clip_layer_linear(const clip_kernels *k, const clip_linear_args *a, int out);
+
+/* y: [rows][width] of y_type (f32 or bf16), dense; x: rows of width floats, ldx from row to row. */
+typedef struct clip_norm_args {
+    const float *x;
+    size_t ldx;
+    const float *gain, *bias; /* [width] */
+    float eps;
+    int rows, width;          /* width is at most CLIP_MAX_WIDTH */
+    void *y;
+    clip_type y_type;
+} clip_norm_args;
+#define CLIP_MAX_WIDTH 16384
+void clip_layer_norm(const clip_kernels *k, const clip_norm_args *a);
+
+/* Multi-head attention of many sequences of equal length: q, k, v and out hold `heads` heads side by side, sequence after
+ * sequence. scratch: clip_mha_scratch() floats, 64-byte aligned. */
+typedef struct clip_mha_args {
+    const float *q, *k, *v; /* [sequences][queries or keys][heads * head] */
+    size_t ldq, ldkv;       /* floats from row to row */
+    void *out;              /* [sequences][queries][heads * head] of out_type (f32 or bf16), dense */
+    clip_type out_type;
+    int sequences, queries, keys, heads, head;
+    bool causal;
+    float *scratch;
+} clip_mha_args;
+size_t clip_mha_scratch(int threads, int queries, int keys, int head);
+void clip_layer_mha(const clip_kernels *k, const clip_mha_args *a);
+
+#endif

@@ -1,0 +1,134 @@
+/* matmul.c: y = act(x Wᵀ + b) by oneDNN's matmul. The weights' order is left to oneDNN and they are reordered once, when the
+ * encoder is made; activations stay row-major, so that our own passes can read them. Bias, activation and residual sum ride
+ * on the product as post-operations, which oneDNN 2.6 keeps on its fast kernels. */
+#include <stdlib.h>
+
+#include "engine/math/dnn_internal.h"
+
+struct clip_matmul {
+    clip_dnn *d;
+    clip_matmul_spec spec;
+    clip_md weights, bias, scratch;
+    dnnl_primitive_desc_t pd;
+    dnnl_primitive_t primitive;
+    dnnl_memory_t x, y, scratch_memory; /* bare: each run points them at its buffers */
+};
+
+struct clip_packed {
+    dnnl_memory_t weights, bias;
+    void *weight_bytes, *bias_bytes;
+};
+
+void clip_matmul_destroy(clip_matmul *m)
+{
+    if (!m) return;
+    dnnl_memory_t memories[] = {m->x, m->y, m->scratch_memory};
+    for (int i = 0; i < 3; i++)
+        if (memories[i]) dnnl_memory_destroy(memories[i]);
+    if (m->primitive) dnnl_primitive_destroy(m->primitive);
+    if (m->pd) dnnl_primitive_desc_destroy(m->pd);
+    clip_md_free(&m->weights);
+    clip_md_free(&m->bias);
+    clip_md_free(&m->scratch);
+    free(m);
+}
+
+static bool describe(clip_matmul *m, const clip_md *x, const clip_md *w, const clip_md *b, const clip_md *y)
+{
+    dnnl_primitive_attr_t attr = clip_dnn_attr(m->spec.add, m->spec.act);
+    if (!attr) return false;
+#if DNNL_VERSION_MAJOR >= 3
+    dnnl_status_t s =
+        dnnl_matmul_primitive_desc_create(&m->pd, m->d->engine, CLIP_MD(*x), CLIP_MD(*w), CLIP_MD(*b), CLIP_MD(*y), attr);
+#else
+    dnnl_matmul_desc_t desc;
+    dnnl_status_t s = dnnl_matmul_desc_init(&desc, CLIP_MD(*x), CLIP_MD(*w), CLIP_MD(*b), CLIP_MD(*y));
+    if (s == dnnl_success) s = dnnl_primitive_desc_create(&m->pd, &desc, attr, m->d->engine, NULL);
+#endif
+    dnnl_primitive_attr_destroy(attr);
+    return s == dnnl_success;
+}
+
+static bool compile(clip_matmul *m, const clip_matmul *like)
+{
+    const clip_matmul_spec *s = &m->spec;
+    clip_md x = {0}, w = {0}, y = {0};
+    dnnl_dim_t xs[] = {s->rows, s->in}, ws[] = {s->in, s->out}, ys[] = {s->rows, s->out}, bs[] = {1, s->out};
+    bool ok = clip_md_make(&x, 2, xs, s->type, (dnnl_dim_t[]){s->ldx ? (dnnl_dim_t)s->ldx : s->in, 1}) &&
+              clip_md_make(&y, 2, ys, s->y_type, (dnnl_dim_t[]){s->ldy ? (dnnl_dim_t)s->ldy : s->out, 1}) &&
+              clip_md_make(&m->bias, 2, bs, CLIP_T_F32, (dnnl_dim_t[]){s->out, 1}) &&
+              (like || clip_md_make(&w, 2, ws, s->type, NULL));
+    ok = ok && describe(m, &x, like ? &like->weights : &w, &m->bias, &y) &&
+         clip_md_of(m->pd, dnnl_query_weights_md, 0, &m->weights) &&
+         clip_md_of(m->pd, dnnl_query_scratchpad_md, 0, &m->scratch) &&
+         dnnl_primitive_create(&m->primitive, m->pd) == dnnl_success && clip_memory_bare(m->d, &x, &m->x) &&
+         clip_memory_bare(m->d, &y, &m->y) && clip_memory_bare(m->d, &m->scratch, &m->scratch_memory);
+    clip_md_free(&x);
+    clip_md_free(&w);
+    clip_md_free(&y);
+    return ok;
+}
+
+clip_status clip_matmul_create(clip_dnn *d, const clip_matmul_spec *spec, const clip_matmul *like, clip_matmul **out,
+                               clip_error *err)
+{
+    clip_matmul *m = calloc(1, sizeof *m);
+    if (!m) return clip_fail(err, CLIP_E_MEMORY, "out of memory");
+    m->d = d;
+    m->spec = *spec;
+    if (!compile(m, like)) {
+        clip_matmul_destroy(m);
+        return clip_fail(err, CLIP_E_INTERNAL, "oneDNN made no product of %d x %d by %d", spec->rows, spec->in, spec->out);
+    }
+    *out = m;
+    return CLIP_OK;
+}
+
+size_t clip_matmul_scratch(const clip_matmul *m) { return clip_md_bytes(&m->scratch); }
+
+const char *clip_matmul_kernel(const clip_matmul *m) { return clip_dnn_kernel(m->pd); }
+
+void clip_packed_destroy(clip_packed *p)
+{
+    if (!p) return;
+    if (p->weights) dnnl_memory_destroy(p->weights);
+    if (p->bias) dnnl_memory_destroy(p->bias);
+    free(p->weight_bytes);
+    free(p->bias_bytes);
+    free(p);
+}
+
+clip_status clip_packed_create(const clip_matmul *m, const float *w, const float *b, clip_packed **out, clip_error *err)
+{
+    const clip_matmul_spec *s = &m->spec;
+    clip_packed *p = calloc(1, sizeof *p);
+    clip_md plain = {0};
+    dnnl_dim_t size[] = {s->in, s->out}, strides[] = {1, s->in};
+    bool ok = p && clip_memory_own(m->d, &m->weights, &p->weights, &p->weight_bytes) &&
+              clip_memory_own(m->d, &m->bias, &p->bias, &p->bias_bytes);
+    if (!ok) {
+        clip_packed_destroy(p);
+        return clip_fail(err, CLIP_E_MEMORY, "out of memory for %d x %d weights", s->out, s->in);
+    }
+    for (int i = 0; b && i < s->out; i++) ((float *)p->bias_bytes)[i] = b[i];
+    ok = clip_md_make(&plain, 2, size, CLIP_T_F32, strides) &&
+         clip_dnn_reorder(m->d, &plain, w, &m->weights, p->weights);
+    clip_md_free(&plain);
+    if (!ok) {
+        clip_packed_destroy(p);
+        return clip_fail(err, CLIP_E_INTERNAL, "oneDNN could not pack %d x %d weights", s->out, s->in);
+    }
+    *out = p;
+    return CLIP_OK;
+}
+
+bool clip_matmul_run(clip_matmul *m, const clip_packed *w, const void *x, void *y, void *scratch)
+{
+    dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, m->x},         {DNNL_ARG_WEIGHTS, w->weights},
+                              {DNNL_ARG_BIAS, w->bias},     {DNNL_ARG_DST, m->y},
+                              {DNNL_ARG_SCRATCHPAD, m->scratch_memory}};
+    return dnnl_memory_set_data_handle(m->x, (void *)(uintptr_t)x) == dnnl_success &&
+           dnnl_memory_set_data_handle(m->y, y) == dnnl_success &&
+           dnnl_memory_set_data_handle(m->scratch_memory, scratch) == dnnl_success &&
+           dnnl_primitive_execute(m->primitive, m->d->stream, 5, args) == dnnl_success;
+}
