@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/math/arena.h"
 #include "engine/math/dnn_internal.h"
 
 void *clip_aligned_alloc(size_t bytes)

@@ -46,7 +46,5 @@ bool clip_dnn_reorder(clip_dnn *d, const clip_md *from, const void *src, const c
 
 const char *clip_dnn_kernel(const_dnnl_primitive_desc_t pd);
 
-/* 64-byte aligned, zeroed; NULL when there is no memory. */
-void *clip_aligned_alloc(size_t bytes);
 
 #endif

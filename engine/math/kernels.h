@@ -26,8 +26,9 @@ typedef struct clip_linear_args {
 
 /* One head of attention over one sequence. Row t of q, k, v and out begins ld (ldo) floats after row t-1. */
 typedef struct clip_attention_args {
-    const float *q, *k, *v; /* [queries][head], [keys][head], [keys][head]; q is already scaled */
+    const float *q, *k, *v; /* [queries][head], [keys][head], [keys][head] */
     size_t ldq, ldkv;
+    float scale;            /* of q k, usually 1 / sqrt(head) */
     float *out;             /* [queries][head] */
     size_t ldo;
     int queries, keys, head;

@@ -75,6 +75,7 @@ static void attend(const clip_attention_args *a, int i, int len)
     for (int t = 0; t < len; t++) {
         p[t] = 0;
         for (int d = 0; d < a->head; d++) p[t] += q[d] * a->k[t * a->ldkv + d];
+        p[t] *= a->scale;
         if (p[t] > max) max = p[t];
     }
     for (int t = 0; t < len; t++) sum += p[t] = expf(p[t] - max);

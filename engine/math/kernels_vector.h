@@ -207,15 +207,15 @@ static void product(const float *a, size_t lda, const float *b, size_t ldb, int 
     }
 }
 
-/* p: [padded] scores, of which `len` count; they become e^(p - max), the others 0. Returns 1 / sum. */
-static float soften(float *p, int len, int padded)
+/* p: [padded] products, of which `len` count; they become e^(scale (p - max)), the others 0. Returns 1 / sum. */
+static float soften(float *p, float scale, int len, int padded)
 {
     vf max = v_set(-INFINITY), sum = v_set(0.0f);
     for (int t = len; t < padded; t++) p[t] = -INFINITY;
     for (int t = 0; t < padded; t += LANES) max = v_max(max, v_load(p + t));
     max = v_set(v_maximum(max));
     for (int t = 0; t < padded; t += LANES) {
-        vf e = v_exp(v_load(p + t) - max);
+        vf e = v_exp((v_load(p + t) - max) * v_set(scale));
         sum += e;
         v_store(p + t, e);
     }
@@ -245,7 +245,7 @@ static void vector_attention(const clip_attention_args *a)
         float scale[TILE_ROWS];
         product(a->q + i * a->ldq, a->ldq, kt, ldt, a->head, p, ldt, rows, vectors);
         for (int r = 0; r < rows; r++)
-            scale[r] = soften(p + r * ldt, a->causal ? seen - rows + r + 1 : seen, vectors * LANES);
+            scale[r] = soften(p + r * ldt, a->scale, a->causal ? seen - rows + r + 1 : seen, vectors * LANES);
         product(p, ldt, v, ldd, seen, o, ldd, rows, head_vectors);
         for (int r = 0; r < rows; r++) {
             for (size_t d = 0; d < ldd; d += LANES) v_store(o + r * ldd + d, v_load(o + r * ldd + d) * v_set(scale[r]));

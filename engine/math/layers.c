@@ -58,29 +58,44 @@ size_t clip_mha_scratch(int threads, int queries, int keys, int head)
     return (size_t)threads * mha_thread_scratch(queries, keys, head);
 }
 
+typedef struct mha_rows {
+    size_t query, key; /* first rows of a sequence */
+    int queries, keys;
+} mha_rows;
+
+static mha_rows mha_sequence(const clip_mha_args *a, int s)
+{
+    if (!a->starts)
+        return (mha_rows){(size_t)s * (size_t)a->queries, (size_t)s * (size_t)a->keys, a->queries, a->keys};
+    int keys = a->starts[s + 1] - a->starts[s];
+    size_t first = (size_t)a->starts[s];
+    return (mha_rows){a->last_only ? (size_t)s : first, first, a->last_only ? 1 : keys, keys};
+}
+
 static void mha_one(const clip_kernels *k, const clip_mha_args *a, int s, int h, float *scratch)
 {
+    mha_rows r = mha_sequence(a, s);
     size_t width = (size_t)a->heads * (size_t)a->head, at = (size_t)h * (size_t)a->head;
-    size_t first = (size_t)s * (size_t)a->queries;
     float *own = scratch + clip_attention_scratch(a->keys, a->head); /* [queries][head] */
     bool direct = a->out_type == CLIP_T_F32;
     k->attention(&(clip_attention_args){
-        .q = a->q + first * a->ldq + at,
-        .k = a->k + (size_t)s * (size_t)a->keys * a->ldkv + at,
-        .v = a->v + (size_t)s * (size_t)a->keys * a->ldkv + at,
+        .q = a->q + r.query * a->ldq + at,
+        .k = a->k + r.key * a->ldkv + at,
+        .v = a->v + r.key * a->ldkv + at,
         .ldq = a->ldq,
         .ldkv = a->ldkv,
-        .out = direct ? (float *)a->out + first * width + at : own,
+        .scale = a->scale,
+        .out = direct ? (float *)a->out + r.query * width + at : own,
         .ldo = direct ? width : (size_t)a->head,
-        .queries = a->queries,
-        .keys = a->keys,
+        .queries = r.queries,
+        .keys = r.keys,
         .head = a->head,
         .causal = a->causal,
         .scratch = scratch,
     });
     if (direct) return;
-    for (int i = 0; i < a->queries; i++)
-        k->to_bf16(own + (size_t)i * a->head, (uint16_t *)a->out + (first + (size_t)i) * width + at, (size_t)a->head);
+    for (int i = 0; i < r.queries; i++)
+        k->to_bf16(own + (size_t)i * a->head, (uint16_t *)a->out + (r.query + (size_t)i) * width + at, (size_t)a->head);
 }
 
 void clip_layer_mha(const clip_kernels *k, const clip_mha_args *a)
@@ -90,4 +105,30 @@ void clip_layer_mha(const clip_kernels *k, const clip_mha_args *a)
 #pragma omp parallel for schedule(static)
     for (int i = 0; i < tasks; i++)
         mha_one(k, a, i / a->heads, i % a->heads, a->scratch + (size_t)omp_get_thread_num() * each);
+}
+
+void clip_layer_patches(const clip_kernels *k, const uint8_t *images, int n, int size, int patch, float *out)
+{
+    int side = size / patch;
+    size_t line = (size_t)patch * 3, stride = (size_t)size * 3;
+#pragma omp parallel for schedule(static)
+    for (int i = 0; i < n * side; i++) { /* one row of patches */
+        const uint8_t *top = images + (size_t)(i / side) * stride * (size_t)size + (size_t)(i % side) * patch * stride;
+        float *to = out + (size_t)i * side * line * patch;
+        for (int p = 0; p < side; p++)
+            for (int y = 0; y < patch; y++, to += line) k->bytes_to_f32(top + (size_t)y * stride + p * line, to, line);
+    }
+}
+
+void clip_layer_embed(const clip_kernels *k, const clip_embed_args *a)
+{
+    size_t w = (size_t)a->width;
+#pragma omp parallel for schedule(static)
+    for (int r = 0; r < a->sequences * a->tokens; r++) {
+        int s = r / a->tokens, t = r % a->tokens;
+        const float *from = t ? a->rest + ((size_t)s * (a->tokens - 1) + t - 1) * w : a->first, *at = a->positions + t * w;
+        float *x = a->x + (size_t)r * w;
+        for (size_t i = 0; i < w; i++) x[i] = from[i] + at[i];
+        k->layer_norm(x, a->gain, a->bias, a->eps, a->width, x);
+    }
 }

@@ -26,18 +26,36 @@ typedef struct clip_norm_args {
 #define CLIP_MAX_WIDTH 16384
 void clip_layer_norm(const clip_kernels *k, const clip_norm_args *a);
 
-/* Multi-head attention of many sequences of equal length: q, k, v and out hold `heads` heads side by side, sequence after
- * sequence. scratch: clip_mha_scratch() floats, 64-byte aligned. */
+/* Multi-head attention of many sequences: q, k, v and out hold `heads` heads side by side, sequence after sequence.
+ * scratch: clip_mha_scratch() floats for the longest, 64-byte aligned. */
 typedef struct clip_mha_args {
     const float *q, *k, *v; /* [sequences][queries or keys][heads * head] */
     size_t ldq, ldkv;       /* floats from row to row */
+    float scale;
     void *out;              /* [sequences][queries][heads * head] of out_type (f32 or bf16), dense */
     clip_type out_type;
     int sequences, queries, keys, heads, head;
+    const int *starts;      /* NULL, or [sequences + 1]: sequence i has keys starts[i] .. starts[i+1]-1, not `keys` ... */
+    bool last_only;         /* ... and only its last row as a query, q and out being [sequences][...]; else each row is one */
     bool causal;
     float *scratch;
 } clip_mha_args;
 size_t clip_mha_scratch(int threads, int queries, int keys, int head);
 void clip_layer_mha(const clip_kernels *k, const clip_mha_args *a);
+
+/* Images to rows of their patches: out[image][patch] = the patch's pixels as floats 0..255 in the order y, x, channel. */
+void clip_layer_patches(const clip_kernels *k, const uint8_t *images, int n, int size, int patch, float *out);
+
+/* A ViT's tokens: x[s][0] = norm(first + positions[0]), x[s][1+p] = norm(rest[s][p] + positions[1+p]). */
+typedef struct clip_embed_args {
+    const float *first;     /* [width] */
+    const float *rest;      /* [sequences][tokens - 1][width] */
+    const float *positions; /* [tokens][width] */
+    const float *gain, *bias;
+    float eps;
+    int sequences, tokens, width;
+    float *x;               /* [sequences][tokens][width] */
+} clip_embed_args;
+void clip_layer_embed(const clip_kernels *k, const clip_embed_args *a);
 
 #endif

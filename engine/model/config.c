@@ -1,0 +1,267 @@
+/* config.c: the two forms in which CLIP models describe themselves.
+ *
+ * open_clip, open_clip_config.json (defaults are open_clip 3's):
+ *     model_cfg.embed_dim                    length of a vector
+ *     model_cfg.quick_gelu                   activation of both towers: QuickGELU, else exact GELU
+ *     model_cfg.vision_cfg                   image_size, layers 12, width 768, head_width 64, mlp_ratio 4, patch_size 16; or
+ *                                            timm_model_name tf_efficientnet_lite0..4, timm_pool, timm_proj, timm_proj_bias
+ *     model_cfg.text_cfg                     context_length 77, vocab_size 49408, width 512, heads 8, layers 12, mlp_ratio 4
+ *     preprocess_cfg                         size, mean, std, interpolation, resize_mode
+ *
+ * Hugging Face, config.json of model_type "clip" (defaults are CLIPTextConfig's and CLIPVisionConfig's), and
+ * preprocessor_config.json:
+ *     projection_dim 512                     length of a vector
+ *     {text,vision}_config                   hidden_size, intermediate_size, num_hidden_layers, num_attention_heads,
+ *                                            hidden_act "quick_gelu" | "gelu" | ..., layer_norm_eps; vocab_size and
+ *                                            max_position_embeddings; image_size and patch_size
+ *     do_resize, size, do_center_crop, crop_size, resample, image_mean, image_std
+ *
+ * A wrong activation, resize or normalisation raises no error and costs accuracy. So whatever is set that would change the
+ * arithmetic and is not implemented here is refused by name, never ignored. */
+#include "engine/model/config.h"
+
+#include <string.h>
+
+#include "engine/model/json_read.h"
+
+#define MAX_WIDTH 8192
+#define MAX_LAYERS 128
+#define MAX_HEADS 256
+#define MAX_IMAGE 1024
+#define MAX_CONTEXT 1024
+#define MAX_VOCAB 1000000
+
+static const float openai_mean[3] = {0.48145466f, 0.4578275f, 0.40821073f};
+static const float openai_std[3] = {0.26862954f, 0.26130258f, 0.27577711f};
+
+/* Members that must not be set. */
+static void refuse(clip_json_reader *r, const json_t *object, const char *const *keys)
+{
+    for (; *keys; keys++)
+        if (clip_json_is_set(object, *keys)) clip_json_fail(r, CLIP_E_UNSUPPORTED, *keys, "is set, which is not supported");
+}
+
+/* A member that must have this value where it is given. */
+static void require(clip_json_reader *r, const json_t *object, const char *key, const char *value)
+{
+    const char *v = clip_json_string(r, object, key, value);
+    if (strcmp(v, value)) clip_json_fail(r, CLIP_E_UNSUPPORTED, key, "has a value that is not supported");
+}
+
+static void check_stack(clip_json_reader *r, const clip_stack_config *s)
+{
+    if (s->width % s->heads) clip_json_fail(r, CLIP_E_FORMAT, "heads", "do not divide the width");
+}
+
+/* ---- open_clip ------------------------------------------------------------------------------------------------- */
+
+static const char *const custom_blocks[] = {"ls_init_value", "qk_norm",  "scaled_cosine_attn", "scale_heads", "scale_attn_inner",
+                                            "scale_attn",    "scale_fc", "act_kwargs",         NULL};
+static const char *const other_models[] = {"multimodal_cfg", "init_logit_bias", "nonscalar_logit_scale", NULL};
+static const char *const other_vision[] = {"attentional_pool", "no_ln_pre", "final_ln_after_pool", NULL};
+static const char *const other_text[] = {"hf_model_name", "embed_cls",      "no_causal_mask",
+                                         "proj_bias",     "final_ln_after_pool", NULL};
+
+static void open_clip_stack(clip_json_reader *r, const json_t *cfg, clip_stack_config *s)
+{
+    refuse(r, cfg, custom_blocks);
+    require(r, cfg, "block_type", "default");
+    double ratio = clip_json_real(r, cfg, "mlp_ratio", 4, 0.01, 64);
+    s->mlp = (int)(s->width * ratio);
+    s->eps = (float)clip_json_real(r, clip_json_object(r, cfg, "norm_kwargs"), "eps", 1e-5, 0, 1);
+    if (s->mlp < 1) clip_json_fail(r, CLIP_E_FORMAT, "mlp_ratio", "leaves nothing");
+    check_stack(r, s);
+}
+
+static void open_clip_vit(clip_json_reader *r, const json_t *cfg, clip_image_config *image)
+{
+    refuse(r, cfg, other_vision);
+    require(r, cfg, "pool_type", "tok");
+    require(r, cfg, "pos_embed_type", "learnable");
+    if (json_is_array(json_object_get(cfg, "layers"))) {
+        clip_json_fail(r, CLIP_E_UNSUPPORTED, "layers", "describes a ResNet, which is not supported yet");
+        return;
+    }
+    image->kind = CLIP_IMAGE_VIT;
+    image->stack.width = clip_json_int(r, cfg, "width", 768, 1, MAX_WIDTH);
+    image->stack.layers = clip_json_int(r, cfg, "layers", 12, 1, MAX_LAYERS);
+    image->patch = clip_json_square(r, cfg, "patch_size", 16, 1, 128);
+    int head = clip_json_int(r, cfg, "head_width", 64, 1, MAX_WIDTH);
+    image->stack.heads = image->stack.width / head;
+    if (image->stack.heads < 1 || image->stack.heads > MAX_HEADS) {
+        clip_json_fail(r, CLIP_E_FORMAT, "head_width", "does not suit the width");
+        image->stack.heads = 1;
+    }
+    open_clip_stack(r, cfg, &image->stack);
+}
+
+static void open_clip_timm(clip_json_reader *r, const json_t *cfg, const char *timm, clip_image_config *image)
+{
+    static const char prefix[] = "tf_efficientnet_lite";
+    const char *digit = timm + sizeof prefix - 1;
+    if (strncmp(timm, prefix, sizeof prefix - 1) || *digit < '0' || *digit > '4' || (digit[1] && digit[1] != '.')) {
+        clip_json_fail(r, CLIP_E_UNSUPPORTED, "timm_model_name", "names an architecture that is not supported");
+        return;
+    }
+    image->kind = CLIP_IMAGE_EFFICIENTNET_LITE;
+    image->variant = *digit - '0';
+    const char *pool = clip_json_string(r, cfg, "timm_pool", "avg"), *proj = clip_json_string(r, cfg, "timm_proj", "linear");
+    if (strcmp(pool, "") && strcmp(pool, "avg"))
+        clip_json_fail(r, CLIP_E_UNSUPPORTED, "timm_pool", "has a value that is not supported");
+    if (!strcmp(proj, "linear")) image->head = CLIP_HEAD_LINEAR;
+    else if (!strcmp(proj, "mlp")) image->head = CLIP_HEAD_MLP;
+    else if (!strcmp(proj, "none")) image->head = CLIP_HEAD_NONE;
+    else clip_json_fail(r, CLIP_E_UNSUPPORTED, "timm_proj", "has a value that is not supported");
+    image->head_bias = clip_json_bool(r, cfg, "timm_proj_bias", false);
+}
+
+static void open_clip_text(clip_json_reader *r, const json_t *cfg, clip_text_config *text)
+{
+    refuse(r, cfg, other_text);
+    require(r, cfg, "pool_type", "argmax");
+    require(r, cfg, "proj_type", "linear");
+    text->context = clip_json_int(r, cfg, "context_length", 77, 2, MAX_CONTEXT);
+    text->vocab = clip_json_int(r, cfg, "vocab_size", 49408, 2, MAX_VOCAB);
+    text->stack.width = clip_json_int(r, cfg, "width", 512, 1, MAX_WIDTH);
+    text->stack.layers = clip_json_int(r, cfg, "layers", 12, 1, MAX_LAYERS);
+    text->stack.heads = clip_json_int(r, cfg, "heads", 8, 1, MAX_HEADS);
+    open_clip_stack(r, cfg, &text->stack);
+}
+
+static void open_clip_preprocess(clip_json_reader *r, const json_t *cfg, clip_image_config *image)
+{
+    clip_json_triple(r, cfg, "mean", openai_mean, -1, 2, image->mean);
+    clip_json_triple(r, cfg, "std", openai_std, 1e-3, 10, image->std);
+    require(r, cfg, "mode", "RGB");
+    if (clip_json_square(r, cfg, "size", image->size, 1, MAX_IMAGE) != image->size)
+        clip_json_fail(r, CLIP_E_UNSUPPORTED, "size", "differs from the model's image_size");
+    const char *filter = clip_json_string(r, cfg, "interpolation", "bicubic");
+    const char *mode = clip_json_string(r, cfg, "resize_mode", "shortest");
+    if (!strcmp(filter, "bilinear")) image->bilinear = true;
+    else if (strcmp(filter, "bicubic") && strcmp(filter, "random"))
+        clip_json_fail(r, CLIP_E_UNSUPPORTED, "interpolation", "has a value that is not supported");
+    if (!strcmp(mode, "squash")) image->fit = CLIP_FIT_SQUASH;
+    else if (!strcmp(mode, "longest")) image->fit = CLIP_FIT_LONGEST;
+    else if (strcmp(mode, "shortest")) clip_json_fail(r, CLIP_E_UNSUPPORTED, "resize_mode", "has a value that is not supported");
+    if (image->fit == CLIP_FIT_LONGEST && clip_json_is_set(cfg, "fill_color"))
+        clip_json_fail(r, CLIP_E_UNSUPPORTED, "fill_color", "is set, which is not supported");
+}
+
+static void open_clip_model(clip_json_reader *r, const json_t *root, clip_config *out)
+{
+    const json_t *model = clip_json_object(r, root, "model_cfg");
+    const json_t *vision = clip_json_object(r, model, "vision_cfg"), *text = clip_json_object(r, model, "text_cfg");
+    if (!vision || !text) {
+        clip_json_fail(r, CLIP_E_FORMAT, "model_cfg", "with vision_cfg and text_cfg is missing");
+        return;
+    }
+    refuse(r, model, other_models);
+    out->dim = clip_json_int(r, model, "embed_dim", 0, 1, MAX_WIDTH);
+    if (!out->dim) clip_json_fail(r, CLIP_E_FORMAT, "embed_dim", "is missing");
+    clip_activation act = clip_json_bool(r, model, "quick_gelu", false) ? CLIP_ACT_QUICK_GELU : CLIP_ACT_GELU;
+    out->image.stack.act = out->text.stack.act = act;
+    out->image.size = clip_json_square(r, vision, "image_size", 224, 1, MAX_IMAGE);
+    const char *timm = clip_json_string(r, vision, "timm_model_name", "");
+    if (*timm) open_clip_timm(r, vision, timm, &out->image);
+    else open_clip_vit(r, vision, &out->image);
+    open_clip_text(r, text, &out->text);
+    open_clip_preprocess(r, clip_json_object(r, root, "preprocess_cfg"), &out->image);
+}
+
+/* ---- Hugging Face ---------------------------------------------------------------------------------------------- */
+
+static void huggingface_stack(clip_json_reader *r, const json_t *cfg, int width, int heads, int mlp, clip_stack_config *s)
+{
+    s->width = clip_json_int(r, cfg, "hidden_size", width, 1, MAX_WIDTH);
+    s->mlp = clip_json_int(r, cfg, "intermediate_size", mlp, 1, 4 * MAX_WIDTH);
+    s->layers = clip_json_int(r, cfg, "num_hidden_layers", 12, 1, MAX_LAYERS);
+    s->heads = clip_json_int(r, cfg, "num_attention_heads", heads, 1, MAX_HEADS);
+    s->eps = (float)clip_json_real(r, cfg, "layer_norm_eps", 1e-5, 0, 1);
+    const char *act = clip_json_string(r, cfg, "hidden_act", "quick_gelu");
+    if (!strcmp(act, "quick_gelu")) s->act = CLIP_ACT_QUICK_GELU;
+    else if (!strcmp(act, "gelu")) s->act = CLIP_ACT_GELU;
+    else if (!strcmp(act, "gelu_new") || !strcmp(act, "gelu_pytorch_tanh")) s->act = CLIP_ACT_GELU_TANH;
+    else clip_json_fail(r, CLIP_E_UNSUPPORTED, "hidden_act", "has a value that is not supported");
+    check_stack(r, s);
+}
+
+static void huggingface_model(clip_json_reader *r, const json_t *root, clip_config *out)
+{
+    require(r, root, "model_type", "clip");
+    const json_t *vision = clip_json_object(r, root, "vision_config"), *text = clip_json_object(r, root, "text_config");
+    if (!vision && !text) clip_json_fail(r, CLIP_E_FORMAT, "vision_config", "and text_config are missing: not a CLIP model");
+    out->dim = clip_json_int(r, root, "projection_dim", 512, 1, MAX_WIDTH);
+    huggingface_stack(r, vision, 768, 12, 3072, &out->image.stack);
+    huggingface_stack(r, text, 512, 8, 2048, &out->text.stack);
+    out->image.kind = CLIP_IMAGE_VIT;
+    out->image.size = clip_json_square(r, vision, "image_size", 224, 1, MAX_IMAGE);
+    out->image.patch = clip_json_square(r, vision, "patch_size", 32, 1, 128);
+    if (clip_json_int(r, vision, "num_channels", 3, 1, 64) != 3)
+        clip_json_fail(r, CLIP_E_UNSUPPORTED, "num_channels", "is not 3");
+    out->text.context = clip_json_int(r, text, "max_position_embeddings", 77, 2, MAX_CONTEXT);
+    out->text.vocab = clip_json_int(r, text, "vocab_size", 49408, 2, MAX_VOCAB);
+}
+
+/* "size": 224 | {"shortest_edge": 224} | {"height": 224, "width": 224} */
+static int huggingface_size(clip_json_reader *r, const json_t *root, const char *key, int absent, bool *both)
+{
+    const json_t *size = json_object_get(root, key);
+    if (!json_is_object(size)) return clip_json_square(r, root, key, absent, 1, MAX_IMAGE);
+    int shortest = clip_json_int(r, size, "shortest_edge", 0, 1, MAX_IMAGE);
+    if (shortest) return shortest;
+    int height = clip_json_int(r, size, "height", absent, 1, MAX_IMAGE), width = clip_json_int(r, size, "width", absent, 1, MAX_IMAGE);
+    if (height != width) clip_json_fail(r, CLIP_E_UNSUPPORTED, key, "is not square");
+    *both = true;
+    return height;
+}
+
+static void huggingface_preprocess(clip_json_reader *r, const json_t *root, clip_image_config *image)
+{
+    bool squash = false, unused = false;
+    clip_json_triple(r, root, "image_mean", openai_mean, -1, 2, image->mean);
+    clip_json_triple(r, root, "image_std", openai_std, 1e-3, 10, image->std);
+    image->resize_to = huggingface_size(r, root, "size", image->size, &squash);
+    int crop = huggingface_size(r, root, "crop_size", image->size, &unused);
+    int resample = clip_json_int(r, root, "resample", 3, 0, 5);
+    if (resample != 2 && resample != 3) clip_json_fail(r, CLIP_E_UNSUPPORTED, "resample", "is neither bilinear nor bicubic");
+    image->bilinear = resample == 2;
+    if (squash) image->fit = CLIP_FIT_SQUASH;
+    if (!clip_json_bool(r, root, "do_resize", true) || !clip_json_bool(r, root, "do_normalize", true) ||
+        !clip_json_bool(r, root, "do_rescale", true))
+        clip_json_fail(r, CLIP_E_UNSUPPORTED, "do_resize, do_rescale or do_normalize", "is off, which is not supported");
+    bool crops = clip_json_bool(r, root, "do_center_crop", true);
+    if ((crops ? crop : image->resize_to) != image->size || (!crops && !squash) || image->resize_to < image->size)
+        clip_json_fail(r, CLIP_E_UNSUPPORTED, "crop_size", "does not give the model's image_size");
+}
+
+/* ---- both ------------------------------------------------------------------------------------------------------ */
+
+clip_status clip_config_parse_open_clip(const char *name, const char *json, size_t n, clip_config *out, clip_error *err)
+{
+    clip_json_reader r = {name, err, CLIP_OK};
+    json_t *root = clip_json_parse(&r, json, n);
+    if (root) {
+        memset(out, 0, sizeof *out);
+        out->form = CLIP_FORM_OPEN_CLIP;
+        open_clip_model(&r, root, out);
+    }
+    json_decref(root);
+    return r.status;
+}
+
+clip_status clip_config_parse_huggingface(const char *name, const char *json, size_t n, const char *preprocessor,
+                                          size_t preprocessor_n, clip_config *out, clip_error *err)
+{
+    clip_json_reader r = {name, err, CLIP_OK};
+    json_t *root = clip_json_parse(&r, json, n);
+    json_t *pre = root && preprocessor ? clip_json_parse(&r, preprocessor, preprocessor_n) : NULL;
+    if (root && !r.status) {
+        memset(out, 0, sizeof *out);
+        out->form = CLIP_FORM_HUGGINGFACE;
+        huggingface_model(&r, root, out);
+        huggingface_preprocess(&r, pre, &out->image);
+    }
+    json_decref(root);
+    json_decref(pre);
+    return r.status;
+}

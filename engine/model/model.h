@@ -1,0 +1,20 @@
+/* model.h: an open model, as clip.c and the towers see it. Internal to engine/. */
+#ifndef CLIP_MODEL_H
+#define CLIP_MODEL_H
+
+#include "engine/model/efficientnet.h"
+#include "engine/model/tokenizer.h"
+#include "engine/model/weights.h"
+
+struct clip_model {
+    clip_model_info info;
+    clip_config config;
+    clip_safetensors *file;
+    clip_tokenizer *tokenizer;          /* NULL when there is no text tower */
+    clip_vit_weights vit;               /* bound when config.image.kind says so and info.has_image */
+    clip_efficientnet_weights efficientnet;
+    clip_text_weights text;             /* bound when info.has_text */
+    char *dir, *name, image_arch[48], text_arch[48];
+};
+
+#endif

@@ -1,0 +1,41 @@
+/* safetensors.h: named tensors in a mapped file. Internal to engine/.
+ *
+ * Everything that a file says is checked when it is opened, so a clip_tensor can be used without a further look: its bytes
+ * lie inside the file and are as many as its shape and type need. Nothing but the header is read.
+ * Immutable once open: any number of threads. */
+#ifndef CLIP_SAFETENSORS_H
+#define CLIP_SAFETENSORS_H
+
+#include "engine/error.h"
+#include "engine/math/types.h"
+
+#define CLIP_TENSOR_DIMS 6
+
+typedef struct clip_tensor {
+    const char *name;
+    const char *dtype;  /* as written: "F32", "F16", "BF16", "I64", ... */
+    bool is_weight;     /* f32, f16 or bf16: `type` says which */
+    clip_type type;
+    int dims;
+    int64_t size[CLIP_TENSOR_DIMS];
+    int64_t count;      /* numbers in it */
+    const void *data;   /* at any alignment */
+    size_t bytes;
+} clip_tensor;
+
+typedef struct clip_safetensors clip_safetensors;
+
+CLIP_MUST_USE clip_status clip_safetensors_open(const char *path, clip_safetensors **out, clip_error *err);
+
+/* The same from memory, which must outlive the result. `name` is used in messages. */
+CLIP_MUST_USE clip_status clip_safetensors_parse(const char *name, const void *bytes, size_t n, clip_safetensors **out,
+                                                 clip_error *err);
+void clip_safetensors_close(clip_safetensors *s);
+
+const clip_tensor *clip_safetensors_find(const clip_safetensors *s, const char *name); /* NULL when there is none */
+size_t clip_safetensors_count(const clip_safetensors *s);
+const clip_tensor *clip_safetensors_at(const clip_safetensors *s, size_t i); /* in order of name */
+const char *clip_safetensors_path(const clip_safetensors *s);
+const void *clip_safetensors_header(const clip_safetensors *s, size_t *n);   /* the JSON text */
+
+#endif

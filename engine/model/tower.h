@@ -1,0 +1,45 @@
+/* tower.h: what every tower is to clip.c. Internal to engine/.
+ *
+ * A tower is made for a number of images or texts at once and owns its packed weights and one workspace; running it
+ * allocates nothing. A new architecture is one more file that fills in a clip_image_tower_kind, and one line in clip.c. */
+#ifndef CLIP_TOWER_H
+#define CLIP_TOWER_H
+
+#include "engine/clip.h"
+
+/* Called after each layer with its output, in tests only: [rows][width] floats. */
+typedef void (*clip_tap)(void *context, const char *layer, const float *x, size_t rows, size_t width);
+
+typedef struct clip_tower_options {
+    int threads;               /* at least 1 */
+    int batch;                 /* images, or texts, at once; at least 1 */
+    clip_precision precision;  /* CLIP_F32 or CLIP_BF16, already decided */
+    clip_tap tap;              /* NULL: none */
+    void *tap_context;
+} clip_tower_options;
+
+typedef struct clip_image_tower clip_image_tower;
+
+typedef struct clip_image_tower_kind {
+    clip_status (*create)(const clip_model *m, const clip_tower_options *o, clip_image_tower **out, clip_error *err);
+    /* images: [n][size][size][3] bytes, n <= batch; out: [n][dim], not normalised. False when oneDNN failed. */
+    bool (*run)(clip_image_tower *t, const uint8_t *images, int n, float *out);
+    void (*destroy)(clip_image_tower *t);
+} clip_image_tower_kind;
+
+extern const clip_image_tower_kind clip_vit_tower;
+extern const clip_image_tower_kind clip_efficientnet_tower;
+
+typedef struct clip_text_tower clip_text_tower;
+
+clip_status clip_text_tower_create(const clip_model *m, const clip_tower_options *o, clip_text_tower **out, clip_error *err);
+void clip_text_tower_destroy(clip_text_tower *t);
+
+/* How many tokens clip_text_tower_run takes at once, in at most `batch` texts; at least the context's length. */
+int clip_text_tower_rows(const clip_text_tower *t);
+
+/* ids: the texts' tokens one after another, text i being ids[starts[i] .. starts[i+1]), each from its start token to its end
+ * token. out: [n][dim], not normalised. Ids are inside the vocabulary. */
+bool clip_text_tower_run(clip_text_tower *t, const int32_t *ids, const int *starts, int n, float *out);
+
+#endif

@@ -1,0 +1,353 @@
+/* vit.c: the ViT image tower of any size.
+ *
+ *     e = patches W                                          [n patches][width], normalisation of the pixels folded into W
+ *     x = ln_pre(class, e + positions)                       [n tokens][width]
+ *     each block:  x += out(attention(qkv(ln_1 x)));  x += fc2(act(fc1(ln_2 x)))
+ *     y = ln_post(x at the class token) P                    [n][dim]
+ *
+ * A whole batch is one tall matrix for the products; only attention looks at images apart. Of the last block only the class
+ * token's row is used, so only keys and values are computed for the others: a twelfth of a B/32's work less, exactly.
+ *
+ * Every product is compiled for two numbers of images, the batch and one, because the last batch of a folder is rarely full;
+ * both use the same packed weights. With CLIP_BF16 the blocks' products take bf16 and sum in f32; the residual stream, the
+ * norms, the softmax, the first and the last product stay f32. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/math/dnn.h"
+#include "engine/math/layers.h"
+#include "engine/model/block.h"
+#include "engine/model/model.h"
+#include "engine/model/tower.h"
+
+/* The products of a forward pass over `images` images. */
+typedef struct vit_plan {
+    int images;
+    clip_matmul *patches, *qkv, *out, *fc1, *fc2;
+    clip_matmul *kv_last, *q_last, *out_last, *fc1_last, *fc2_last, *projection;
+} vit_plan;
+#define PLAN_MATMULS ((sizeof(vit_plan) - offsetof(vit_plan, patches)) / sizeof(clip_matmul *))
+
+typedef struct vit_block {
+    clip_block_vectors v;
+    clip_packed *qkv, *q, *kv, *out, *fc1, *fc2; /* q and kv of the last block, qkv of the others */
+} vit_block;
+
+typedef struct vit {
+    const clip_model *model;
+    const clip_kernels *k;
+    clip_tower_options options;
+    int tokens, side;                     /* side: patches in a row */
+    clip_type type;                       /* of what goes into a block's products */
+    clip_dnn *dnn;
+    vit_plan plans[2];                    /* the batch, and one image */
+    vit_block *blocks;                    /* [layers] */
+    clip_packed *patches, *projection;
+    void *memory;
+    float *class_embedding, *positions, *ln_pre_gain, *ln_pre_bias, *ln_post_gain, *ln_post_bias;
+    float *x, *last;                      /* [n tokens][width], [n][width]: the residual stream */
+    void *h;                              /* [n tokens][width] of `type`: what goes into the next product */
+    float *qkv;                           /* [n tokens][3 width]; of the last block only k and v: [n tokens][2 width] */
+    float *q_last;                        /* [n][width] */
+    void *wide;                           /* [n tokens][mlp] of `type`; at first the patches: [n patches][3 patch patch] f32 */
+    float *mha;
+    void *scratch;
+} vit;
+
+/* ---- making ---------------------------------------------------------------------------------------------------- */
+
+static void vit_destroy(clip_image_tower *tower)
+{
+    vit *t = (vit *)tower;
+    if (!t) return;
+    for (int p = 0; p < 2; p++)
+        for (size_t i = 0; i < PLAN_MATMULS; i++) clip_matmul_destroy((&t->plans[p].patches)[i]);
+    for (int i = 0; t->blocks && i < t->model->config.image.stack.layers; i++) {
+        vit_block *b = &t->blocks[i];
+        clip_packed *all[] = {b->qkv, b->q, b->kv, b->out, b->fc1, b->fc2};
+        for (int j = 0; j < 6; j++) clip_packed_destroy(all[j]);
+    }
+    clip_packed_destroy(t->patches);
+    clip_packed_destroy(t->projection);
+    clip_dnn_destroy(t->dnn);
+    free(t->blocks);
+    free(t->memory);
+    free(t);
+}
+
+/* The products for p->images images; those of `like` (NULL for the first) tell how the weights are packed. */
+static clip_status make_plan(vit *t, vit_plan *p, const vit_plan *like, clip_error *err)
+{
+    const clip_image_config *c = &t->model->config.image;
+    int n = p->images, rows = n * t->tokens, w = c->stack.width, mlp = c->stack.mlp;
+    clip_type y = t->type, f32 = CLIP_T_F32;
+    const struct {
+        clip_matmul **out, *like;
+        clip_matmul_spec spec;
+    } all[] = {
+        {&p->patches, like ? like->patches : NULL, {n * t->side * t->side, 3 * c->patch * c->patch, w, 0, 0, f32, f32}},
+        {&p->qkv, like ? like->qkv : NULL, {rows, w, 3 * w, 0, 0, y, f32}},
+        {&p->out, like ? like->out : NULL, {rows, w, w, 0, 0, y, f32, .add = true}},
+        {&p->fc1, like ? like->fc1 : NULL, {rows, w, mlp, 0, 0, y, y, .act = c->stack.act}},
+        {&p->fc2, like ? like->fc2 : NULL, {rows, mlp, w, 0, 0, y, f32, .add = true}},
+        {&p->kv_last, like ? like->kv_last : NULL, {rows, w, 2 * w, 0, 0, y, f32}},
+        {&p->q_last, like ? like->q_last : NULL, {n, w, w, 0, 0, y, f32}},
+        {&p->out_last, like ? like->out_last : NULL, {n, w, w, 0, 0, y, f32, .add = true}},
+        {&p->fc1_last, like ? like->fc1_last : NULL, {n, w, mlp, 0, 0, y, y, .act = c->stack.act}},
+        {&p->fc2_last, like ? like->fc2_last : NULL, {n, mlp, w, 0, 0, y, f32, .add = true}},
+        {&p->projection, like ? like->projection : NULL, {n, w, t->model->config.dim, 0, 0, f32, f32}},
+    };
+    _Static_assert(sizeof all / sizeof *all == PLAN_MATMULS, "every product of the plan is made here");
+    for (size_t i = 0; i < PLAN_MATMULS; i++) {
+        clip_status s = clip_matmul_create(t->dnn, &all[i].spec, all[i].like, all[i].out, err);
+        if (s) return s;
+    }
+    return CLIP_OK;
+}
+
+/* Views one after another into `space`, then packed for m. */
+static clip_status pack(vit *t, const clip_matmul *m, const clip_view *views, int n, const float *bias, float *space,
+                        clip_packed **out, clip_error *err)
+{
+    float *at = space;
+    for (int i = 0; i < n; at += views[i++].count) clip_view_read(t->k, views[i], at);
+    return clip_packed_create(m, space, bias, out, err);
+}
+
+static clip_status pack_block(vit *t, int layer, float *space, clip_error *err)
+{
+    const clip_block_weights *w = &t->model->vit.blocks[layer];
+    const vit_plan *p = &t->plans[0];
+    vit_block *b = &t->blocks[layer];
+    int width = t->model->config.image.stack.width;
+    bool last = layer == t->model->config.image.stack.layers - 1;
+    clip_block_vectors_fill(t->k, w, &b->v);
+    clip_status s = CLIP_OK;
+    if (!last) s = pack(t, p->qkv, w->qkv, 3, b->v.qkv_bias, space, &b->qkv, err);
+    if (!s && last) s = pack(t, p->q_last, w->qkv, 1, b->v.qkv_bias, space, &b->q, err);
+    if (!s && last) s = pack(t, p->kv_last, w->qkv + 1, 2, b->v.qkv_bias + width, space, &b->kv, err);
+    if (!s) s = pack(t, last ? p->out_last : p->out, &w->out, 1, b->v.out_bias, space, &b->out, err);
+    if (!s) s = pack(t, last ? p->fc1_last : p->fc1, &w->fc1, 1, b->v.fc1_bias, space, &b->fc1, err);
+    if (!s) s = pack(t, last ? p->fc2_last : p->fc2, &w->fc2, 1, b->v.fc2_bias, space, &b->fc2, err);
+    return s;
+}
+
+/* The first convolution as a product over patches in the order y, x, channel, with (pixel/255 - mean)/std folded in. */
+static clip_status pack_patches(vit *t, float *space, clip_error *err)
+{
+    const clip_image_config *c = &t->model->config.image;
+    size_t area = (size_t)c->patch * c->patch, width = (size_t)c->stack.width;
+    float *from = space, *to = space + width * 3 * area, *bias = to + width * 3 * area;
+    clip_view_read(t->k, t->model->vit.patches, from);
+    for (size_t o = 0; o < width; o++) {
+        double shift = 0;
+        for (size_t ch = 0; ch < 3; ch++)
+            for (size_t i = 0; i < area; i++) {
+                double w = from[(o * 3 + ch) * area + i] / c->std[ch];
+                to[(o * area + i) * 3 + ch] = (float)(w / 255);
+                shift -= w * c->mean[ch];
+            }
+        bias[o] = (float)shift;
+    }
+    return clip_packed_create(t->plans[0].patches, to, bias, &t->patches, err);
+}
+
+static clip_status pack_projection(vit *t, float *space, clip_error *err)
+{
+    const clip_projection *p = &t->model->vit.projection;
+    size_t width = (size_t)t->model->config.image.stack.width, dim = (size_t)t->model->config.dim;
+    float *from = space, *to = space + width * dim;
+    clip_view_read(t->k, p->w, from);
+    for (size_t d = 0; d < dim; d++)
+        for (size_t i = 0; i < width; i++) to[d * width + i] = p->transposed ? from[i * dim + d] : from[d * width + i];
+    return clip_packed_create(t->plans[0].projection, to, NULL, &t->projection, err);
+}
+
+static clip_status pack_all(vit *t, clip_error *err)
+{
+    const clip_image_config *c = &t->model->config.image;
+    size_t w = (size_t)c->stack.width, patch = 3 * (size_t)c->patch * (size_t)c->patch, dim = (size_t)t->model->config.dim;
+    size_t most = w * (size_t)c->stack.mlp;
+    if (3 * w * w > most) most = 3 * w * w;
+    if (w * (2 * patch + 1) > most) most = w * (2 * patch + 1);
+    if (2 * w * dim > most) most = 2 * w * dim;
+    float *space = clip_aligned_alloc(most * sizeof *space);
+    if (!space) return clip_fail(err, CLIP_E_MEMORY, "out of memory for the weights of %s", t->model->dir);
+    clip_status s = pack_patches(t, space, err);
+    for (int i = 0; i < c->stack.layers && !s; i++) s = pack_block(t, i, space, err);
+    if (!s) s = pack_projection(t, space, err);
+    free(space);
+    return s;
+}
+
+static size_t most_scratch(const vit *t)
+{
+    size_t most = 0;
+    for (int p = 0; p < 2; p++)
+        for (size_t i = 0; i < PLAN_MATMULS; i++) {
+            size_t n = clip_matmul_scratch((&t->plans[p].patches)[i]);
+            if (n > most) most = n;
+        }
+    return most;
+}
+
+static void lay_out(vit *t, clip_arena *a)
+{
+    const clip_image_config *c = &t->model->config.image;
+    size_t w = (size_t)c->stack.width, n = (size_t)t->options.batch, rows = n * (size_t)t->tokens;
+    size_t wide = rows * (size_t)c->stack.mlp * clip_type_size(t->type);
+    size_t patches = n * (size_t)c->size * (size_t)c->size * 3 * sizeof(float);
+    for (int i = 0; i < c->stack.layers; i++) clip_block_vectors_take(a, &c->stack, &t->blocks[i].v);
+    t->class_embedding = clip_arena_floats(a, w);
+    t->positions = clip_arena_floats(a, (size_t)t->tokens * w);
+    t->ln_pre_gain = clip_arena_floats(a, w);
+    t->ln_pre_bias = clip_arena_floats(a, w);
+    t->ln_post_gain = clip_arena_floats(a, w);
+    t->ln_post_bias = clip_arena_floats(a, w);
+    t->x = clip_arena_floats(a, rows * w);
+    t->last = clip_arena_floats(a, n * w);
+    t->h = clip_arena_floats(a, rows * w);
+    t->qkv = clip_arena_floats(a, rows * 3 * w);
+    t->q_last = clip_arena_floats(a, n * w);
+    t->wide = clip_arena_take(a, wide > patches ? wide : patches, 1);
+    t->mha = clip_arena_floats(a, clip_mha_scratch(t->options.threads, t->tokens, t->tokens, c->stack.width / c->stack.heads));
+    t->scratch = clip_arena_take(a, most_scratch(t), 1);
+}
+
+static clip_status make_workspace(vit *t, clip_error *err)
+{
+    const clip_vit_weights *w = &t->model->vit;
+    clip_arena a = {0};
+    lay_out(t, &a);
+    if (a.used != SIZE_MAX) t->memory = clip_aligned_alloc(a.used);
+    if (!t->memory) return clip_fail(err, CLIP_E_MEMORY, "out of memory for the image tower of %s", t->model->dir);
+    a = (clip_arena){t->memory, 0};
+    lay_out(t, &a);
+    clip_view_read(t->k, w->class_embedding, t->class_embedding);
+    clip_view_read(t->k, w->positions, t->positions);
+    clip_view_read(t->k, w->ln_pre_gain, t->ln_pre_gain);
+    clip_view_read(t->k, w->ln_pre_bias, t->ln_pre_bias);
+    clip_view_read(t->k, w->ln_post_gain, t->ln_post_gain);
+    clip_view_read(t->k, w->ln_post_bias, t->ln_post_bias);
+    return CLIP_OK;
+}
+
+static clip_status vit_create(const clip_model *m, const clip_tower_options *o, clip_image_tower **out, clip_error *err)
+{
+    const clip_image_config *c = &m->config.image;
+    vit *t = calloc(1, sizeof *t);
+    if (!t) return clip_fail(err, CLIP_E_MEMORY, "out of memory");
+    t->model = m;
+    t->options = *o;
+    t->k = clip_kernels_best();
+    t->side = c->size / c->patch;
+    t->tokens = 1 + t->side * t->side;
+    t->type = o->precision == CLIP_BF16 ? CLIP_T_BF16 : CLIP_T_F32;
+    t->plans[0].images = o->batch;
+    t->plans[1].images = 1;
+    t->blocks = calloc((size_t)c->stack.layers, sizeof *t->blocks);
+    clip_status s = t->blocks ? clip_dnn_create(&t->dnn, err) : clip_fail(err, CLIP_E_MEMORY, "out of memory");
+    if (!s) s = make_plan(t, &t->plans[0], NULL, err);
+    if (!s && o->batch > 1) s = make_plan(t, &t->plans[1], &t->plans[0], err);
+    if (!s) s = make_workspace(t, err);
+    if (!s) s = pack_all(t, err);
+    if (s) vit_destroy((clip_image_tower *)t);
+    else *out = (clip_image_tower *)t;
+    return s;
+}
+
+/* ---- running --------------------------------------------------------------------------------------------------- */
+
+static void tap(const vit *t, const char *layer, const float *x, int rows)
+{
+    if (t->options.tap) t->options.tap(t->options.tap_context, layer, x, (size_t)rows, (size_t)t->model->config.image.stack.width);
+}
+
+static void norm(vit *t, const float *x, int rows, const float *gain, const float *bias, clip_type type)
+{
+    const clip_stack_config *c = &t->model->config.image.stack;
+    clip_layer_norm(t->k, &(clip_norm_args){.x = x, .ldx = (size_t)c->width, .gain = gain, .bias = bias, .eps = c->eps,
+                                            .rows = rows, .width = c->width, .y = t->h, .y_type = type});
+}
+
+static void attend(vit *t, const float *q, size_t ldq, const float *k, size_t ldkv, int n, int queries)
+{
+    const clip_stack_config *c = &t->model->config.image.stack;
+    int head = c->width / c->heads;
+    clip_layer_mha(t->k, &(clip_mha_args){.q = q, .k = k, .v = k + c->width, .ldq = ldq, .ldkv = ldkv,
+                                          .scale = 1 / sqrtf((float)head), .out = t->h, .out_type = t->type, .sequences = n,
+                                          .queries = queries, .keys = t->tokens, .heads = c->heads, .head = head,
+                                          .scratch = t->mha});
+}
+
+static bool run_embed(vit *t, const vit_plan *p, const uint8_t *images)
+{
+    const clip_image_config *c = &t->model->config.image;
+    clip_layer_patches(t->k, images, p->images, c->size, c->patch, t->wide);
+    if (!clip_matmul_run(p->patches, t->patches, t->wide, t->qkv, t->scratch)) return false;
+    clip_layer_embed(t->k, &(clip_embed_args){.first = t->class_embedding, .rest = t->qkv, .positions = t->positions,
+                                              .gain = t->ln_pre_gain, .bias = t->ln_pre_bias, .eps = c->stack.eps,
+                                              .sequences = p->images, .tokens = t->tokens, .width = c->stack.width, .x = t->x});
+    tap(t, "embedding", t->x, p->images * t->tokens);
+    return true;
+}
+
+static bool run_block(vit *t, const vit_plan *p, const vit_block *b)
+{
+    size_t width = (size_t)t->model->config.image.stack.width;
+    int rows = p->images * t->tokens;
+    norm(t, t->x, rows, b->v.ln_1_gain, b->v.ln_1_bias, t->type);
+    if (!clip_matmul_run(p->qkv, b->qkv, t->h, t->qkv, t->scratch)) return false;
+    attend(t, t->qkv, 3 * width, t->qkv + width, 3 * width, p->images, t->tokens);
+    if (!clip_matmul_run(p->out, b->out, t->h, t->x, t->scratch)) return false;
+    norm(t, t->x, rows, b->v.ln_2_gain, b->v.ln_2_bias, t->type);
+    if (!clip_matmul_run(p->fc1, b->fc1, t->h, t->wide, t->scratch)) return false;
+    if (!clip_matmul_run(p->fc2, b->fc2, t->wide, t->x, t->scratch)) return false;
+    tap(t, "block", t->x, rows);
+    return true;
+}
+
+/* Leaves the class tokens' rows in t->last. */
+static bool run_last_block(vit *t, const vit_plan *p, const vit_block *b)
+{
+    size_t width = (size_t)t->model->config.image.stack.width, row = width * clip_type_size(t->type);
+    int n = p->images;
+    norm(t, t->x, n * t->tokens, b->v.ln_1_gain, b->v.ln_1_bias, t->type);
+    if (!clip_matmul_run(p->kv_last, b->kv, t->h, t->qkv, t->scratch)) return false;
+    for (int i = 0; i < n; i++) {
+        memcpy(t->last + (size_t)i * width, t->x + (size_t)i * t->tokens * width, width * sizeof *t->x);
+        memmove((char *)t->h + (size_t)i * row, (char *)t->h + (size_t)i * t->tokens * row, row);
+    }
+    if (!clip_matmul_run(p->q_last, b->q, t->h, t->q_last, t->scratch)) return false;
+    attend(t, t->q_last, width, t->qkv, 2 * width, n, 1);
+    if (!clip_matmul_run(p->out_last, b->out, t->h, t->last, t->scratch)) return false;
+    norm(t, t->last, n, b->v.ln_2_gain, b->v.ln_2_bias, t->type);
+    if (!clip_matmul_run(p->fc1_last, b->fc1, t->h, t->wide, t->scratch)) return false;
+    if (!clip_matmul_run(p->fc2_last, b->fc2, t->wide, t->last, t->scratch)) return false;
+    tap(t, "last", t->last, n);
+    return true;
+}
+
+static bool run_plan(vit *t, const vit_plan *p, const uint8_t *images, float *out)
+{
+    int layers = t->model->config.image.stack.layers;
+    bool ok = run_embed(t, p, images);
+    for (int i = 0; i < layers - 1 && ok; i++) ok = run_block(t, p, &t->blocks[i]);
+    ok = ok && run_last_block(t, p, &t->blocks[layers - 1]);
+    if (!ok) return false;
+    norm(t, t->last, p->images, t->ln_post_gain, t->ln_post_bias, CLIP_T_F32);
+    return clip_matmul_run(p->projection, t->projection, t->h, out, t->scratch);
+}
+
+static bool vit_run(clip_image_tower *tower, const uint8_t *images, int n, float *out)
+{
+    vit *t = (vit *)tower;
+    size_t size = (size_t)t->model->config.image.size, dim = (size_t)t->model->config.dim;
+    if (n == t->plans[0].images) return run_plan(t, &t->plans[0], images, out);
+    for (int i = 0; i < n; i++)
+        if (!run_plan(t, &t->plans[1], images + (size_t)i * size * size * 3, out + (size_t)i * dim)) return false;
+    return true;
+}
+
+const clip_image_tower_kind clip_vit_tower = {vit_create, vit_run, vit_destroy};

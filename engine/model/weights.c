@@ -1,0 +1,243 @@
+/* weights.c: the two ways to name CLIP's tensors.
+ *
+ *     what            open_clip and OpenAI                       Hugging Face
+ *     image tower     visual.                                    vision_model.
+ *     text tower      (nothing), or text. in newer files         text_model.
+ *     block N         transformer.resblocks.N.                   encoder.layers.N.
+ *     q, k, v         attn.in_proj_weight, stacked               self_attn.{q,k,v}_proj.weight
+ *     projections     visual.proj, text_projection [width][dim]  {visual,text}_projection.weight [dim][width]
+ *
+ * They differ in names, in stacking and in that transpose, and in nothing else; one table each says how. */
+#include "engine/model/weights.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/math/kernels.h"
+
+typedef struct naming {
+    const char *image, *text; /* prefixes of the towers */
+    const char *block;        /* prefix of a block, before its number */
+    const char *ln_1, *ln_2, *out, *fc1, *fc2;
+    const char *qkv;          /* stacked, before "weight" and "bias"; or NULL and */
+    const char *q, *k, *v;
+    const char *class_embedding, *patches, *image_positions, *ln_pre, *ln_post;
+    const char *tokens, *text_positions, *ln_final;
+    const char *image_projection, *text_projection; /* full names */
+    bool transposed;
+} naming;
+
+static const naming open_clip_names = {
+    "visual.", "", "transformer.resblocks.",
+    "ln_1.", "ln_2.", "attn.out_proj.", "mlp.c_fc.", "mlp.c_proj.",
+    "attn.in_proj_", NULL, NULL, NULL,
+    "class_embedding", "conv1.weight", "positional_embedding", "ln_pre.", "ln_post.",
+    "token_embedding.weight", "positional_embedding", "ln_final.",
+    "visual.proj", "text_projection", true,
+};
+
+static const naming open_clip_text_module_names = {
+    "visual.", "text.", "transformer.resblocks.",
+    "ln_1.", "ln_2.", "attn.out_proj.", "mlp.c_fc.", "mlp.c_proj.",
+    "attn.in_proj_", NULL, NULL, NULL,
+    "class_embedding", "conv1.weight", "positional_embedding", "ln_pre.", "ln_post.",
+    "token_embedding.weight", "positional_embedding", "ln_final.",
+    "visual.proj", "text.text_projection", true,
+};
+
+static const naming huggingface_names = {
+    "vision_model.", "text_model.", "encoder.layers.",
+    "layer_norm1.", "layer_norm2.", "self_attn.out_proj.", "mlp.fc1.", "mlp.fc2.",
+    NULL, "self_attn.q_proj.", "self_attn.k_proj.", "self_attn.v_proj.",
+    "embeddings.class_embedding", "embeddings.patch_embedding.weight", "embeddings.position_embedding.weight",
+    "pre_layrnorm.", "post_layernorm.",
+    "embeddings.token_embedding.weight", "embeddings.position_embedding.weight", "final_layer_norm.",
+    "visual_projection.weight", "text_projection.weight", false,
+};
+
+static const naming *names_of(const clip_safetensors *s, const clip_config *c)
+{
+    if (c->form == CLIP_FORM_HUGGINGFACE) return &huggingface_names;
+    return clip_safetensors_find(s, "text.token_embedding.weight") ? &open_clip_text_module_names : &open_clip_names;
+}
+
+/* ---- one tensor ------------------------------------------------------------------------------------------------ */
+
+static void print_shape(char out[96], int dims, const int64_t *size)
+{
+    size_t used = (size_t)snprintf(out, 96, "[");
+    for (int i = 0; i < dims && used < 80; i++)
+        used += (size_t)snprintf(out + used, 96 - used, "%s%" PRId64, i ? ", " : "", size[i]);
+    snprintf(out + used, 96 - used, "]");
+}
+
+clip_status clip_weights_take(const clip_safetensors *s, const char *name, int dims, const int64_t *size, clip_view *out,
+                              clip_error *err)
+{
+    char has[96], wants[96];
+    const char *path = clip_safetensors_path(s);
+    const clip_tensor *t = clip_safetensors_find(s, name);
+    print_shape(wants, dims, size);
+    if (!t) return clip_fail(err, CLIP_E_FORMAT, "%s: tensor %s is missing; the configuration asks for %s", path, name, wants);
+    print_shape(has, t->dims, t->size);
+    if (t->dims != dims || memcmp(t->size, size, (size_t)dims * sizeof *size))
+        return clip_fail(err, CLIP_E_FORMAT, "%s: tensor %s has the shape %s, but the configuration asks for %s", path, name,
+                         has, wants);
+    if (!t->is_weight)
+        return clip_fail(err, CLIP_E_UNSUPPORTED, "%s: tensor %s has the type %s, but weights must be F32, F16 or BF16", path,
+                         name, t->dtype);
+    *out = (clip_view){t->data, t->type, t->count};
+    return CLIP_OK;
+}
+
+float clip_weights_scalar(const clip_safetensors *s, const char *name, float absent)
+{
+    const clip_tensor *t = clip_safetensors_find(s, name);
+    if (!t || t->count != 1 || !t->is_weight) return absent;
+    float x;
+    clip_kernels_plain.to_f32(t->data, t->type, &x, 1);
+    return x;
+}
+
+/* Takes tensors until one fails; the names are put together from parts. */
+typedef struct binder {
+    const clip_safetensors *s;
+    const naming *names;
+    clip_error *err;
+    clip_status status;
+    char prefix[96];
+} binder;
+
+static void take(binder *b, const char *part, const char *end, int dims, const int64_t *size, clip_view *out)
+{
+    char name[192];
+    if (b->status) return;
+    snprintf(name, sizeof name, "%s%s%s", b->prefix, part, end);
+    b->status = clip_weights_take(b->s, name, dims, size, out, b->err);
+}
+
+static void take_vector(binder *b, const char *part, const char *end, int64_t n, clip_view *out)
+{
+    take(b, part, end, 1, &n, out);
+}
+
+static void take_matrix(binder *b, const char *part, const char *end, int64_t rows, int64_t cols, clip_view *out)
+{
+    take(b, part, end, 2, (int64_t[]){rows, cols}, out);
+}
+
+static clip_view slice(clip_view v, int64_t first, int64_t count)
+{
+    return (clip_view){(const char *)v.data + (size_t)first * clip_type_size(v.type), v.type, count};
+}
+
+/* ---- blocks ---------------------------------------------------------------------------------------------------- */
+
+static void take_qkv(binder *b, int64_t width, clip_block_weights *w)
+{
+    const char *parts[] = {b->names->q, b->names->k, b->names->v};
+    if (b->names->qkv) {
+        clip_view all = {0}, bias = {0};
+        take_matrix(b, b->names->qkv, "weight", 3 * width, width, &all);
+        take_vector(b, b->names->qkv, "bias", 3 * width, &bias);
+        if (b->status) return;
+        for (int i = 0; i < 3; i++) {
+            w->qkv[i] = slice(all, i * width * width, width * width);
+            w->qkv_bias[i] = slice(bias, i * width, width);
+        }
+        return;
+    }
+    for (int i = 0; i < 3; i++) {
+        take_matrix(b, parts[i], "weight", width, width, &w->qkv[i]);
+        take_vector(b, parts[i], "bias", width, &w->qkv_bias[i]);
+    }
+}
+
+static void take_block(binder *b, const clip_stack_config *c, clip_block_weights *w)
+{
+    const naming *n = b->names;
+    take_vector(b, n->ln_1, "weight", c->width, &w->ln_1_gain);
+    take_vector(b, n->ln_1, "bias", c->width, &w->ln_1_bias);
+    take_qkv(b, c->width, w);
+    take_matrix(b, n->out, "weight", c->width, c->width, &w->out);
+    take_vector(b, n->out, "bias", c->width, &w->out_bias);
+    take_vector(b, n->ln_2, "weight", c->width, &w->ln_2_gain);
+    take_vector(b, n->ln_2, "bias", c->width, &w->ln_2_bias);
+    take_matrix(b, n->fc1, "weight", c->mlp, c->width, &w->fc1);
+    take_vector(b, n->fc1, "bias", c->mlp, &w->fc1_bias);
+    take_matrix(b, n->fc2, "weight", c->width, c->mlp, &w->fc2);
+    take_vector(b, n->fc2, "bias", c->width, &w->fc2_bias);
+}
+
+static clip_block_weights *take_blocks(binder *b, const char *tower, const clip_stack_config *c)
+{
+    clip_block_weights *blocks = calloc((size_t)c->layers, sizeof *blocks);
+    if (!blocks && !b->status) b->status = clip_fail(b->err, CLIP_E_MEMORY, "out of memory");
+    for (int i = 0; i < c->layers && !b->status; i++) {
+        snprintf(b->prefix, sizeof b->prefix, "%s%s%d.", tower, b->names->block, i);
+        take_block(b, c, &blocks[i]);
+    }
+    snprintf(b->prefix, sizeof b->prefix, "%s", tower);
+    return blocks;
+}
+
+static void take_projection(binder *b, const char *name, int64_t width, int64_t dim, clip_projection *out)
+{
+    b->prefix[0] = 0;
+    out->transposed = b->names->transposed;
+    take_matrix(b, name, "", out->transposed ? width : dim, out->transposed ? dim : width, &out->w);
+}
+
+/* ---- towers ---------------------------------------------------------------------------------------------------- */
+
+bool clip_weights_have_image(const clip_safetensors *s, const clip_config *c)
+{
+    char name[96];
+    if (c->image.kind == CLIP_IMAGE_EFFICIENTNET_LITE) return clip_safetensors_find(s, "visual.trunk.conv_stem.weight");
+    const naming *n = names_of(s, c);
+    snprintf(name, sizeof name, "%s%s", n->image, n->patches);
+    return clip_safetensors_find(s, name);
+}
+
+bool clip_weights_have_text(const clip_safetensors *s, const clip_config *c)
+{
+    char name[96];
+    const naming *n = names_of(s, c);
+    snprintf(name, sizeof name, "%s%s", n->text, n->tokens);
+    return clip_safetensors_find(s, name);
+}
+
+clip_status clip_text_bind(const clip_safetensors *s, const clip_config *c, clip_text_weights *out, clip_error *err)
+{
+    const clip_text_config *t = &c->text;
+    binder b = {s, names_of(s, c), err, CLIP_OK, ""};
+    out->blocks = take_blocks(&b, b.names->text, &t->stack);
+    take_matrix(&b, b.names->tokens, "", t->vocab, t->stack.width, &out->tokens);
+    take_matrix(&b, b.names->text_positions, "", t->context, t->stack.width, &out->positions);
+    take_vector(&b, b.names->ln_final, "weight", t->stack.width, &out->ln_gain);
+    take_vector(&b, b.names->ln_final, "bias", t->stack.width, &out->ln_bias);
+    take_projection(&b, b.names->text_projection, t->stack.width, c->dim, &out->projection);
+    return b.status;
+}
+
+clip_status clip_vit_bind(const clip_safetensors *s, const clip_config *c, clip_vit_weights *out, clip_error *err)
+{
+    const clip_image_config *i = &c->image;
+    int64_t width = i->stack.width, side = i->size / i->patch;
+    binder b = {s, names_of(s, c), err, CLIP_OK, ""};
+    const naming *n = b.names;
+    if (!side) return clip_fail(err, CLIP_E_FORMAT, "%s: patches of %d pixels in an image of %d", clip_safetensors_path(s),
+                                i->patch, i->size);
+    out->blocks = take_blocks(&b, n->image, &i->stack);
+    take(&b, n->patches, "", 4, (int64_t[]){width, 3, i->patch, i->patch}, &out->patches);
+    take_vector(&b, n->class_embedding, "", width, &out->class_embedding);
+    take_matrix(&b, n->image_positions, "", 1 + side * side, width, &out->positions);
+    take_vector(&b, n->ln_pre, "weight", width, &out->ln_pre_gain);
+    take_vector(&b, n->ln_pre, "bias", width, &out->ln_pre_bias);
+    take_vector(&b, n->ln_post, "weight", width, &out->ln_post_gain);
+    take_vector(&b, n->ln_post, "bias", width, &out->ln_post_bias);
+    take_projection(&b, n->image_projection, width, c->dim, &out->projection);
+    return b.status;
+}
