@@ -27,7 +27,7 @@ static inline void *clip_arena_take(clip_arena *a, size_t count, size_t each)
 
 static inline float *clip_arena_floats(clip_arena *a, size_t count) { return clip_arena_take(a, count, sizeof(float)); }
 
-/* 64-byte aligned, zeroed, to be freed with free(); NULL when there is no memory. */
+/* 64-byte aligned, to be freed with free(); NULL when there is no memory. */
 void *clip_aligned_alloc(size_t bytes);
 
 #endif

@@ -10,9 +10,7 @@ void *clip_aligned_alloc(size_t bytes)
 {
     size_t padded = (bytes + 63) & ~(size_t)63;
     if (padded < bytes) return NULL;
-    void *p = aligned_alloc(64, padded ? padded : 64);
-    if (p) memset(p, 0, padded);
-    return p;
+    return aligned_alloc(64, padded ? padded : 64);
 }
 
 clip_status clip_dnn_create(clip_dnn **out, clip_error *err)
@@ -153,6 +151,33 @@ bool clip_dnn_reorder(clip_dnn *d, const clip_md *from, const void *src, const c
     if (pd) dnnl_primitive_desc_destroy(pd);
     if (in) dnnl_memory_destroy(in);
     return ok;
+}
+
+void clip_packed_destroy(clip_packed *p)
+{
+    if (!p) return;
+    if (p->weights) dnnl_memory_destroy(p->weights);
+    if (p->bias) dnnl_memory_destroy(p->bias);
+    free(p->weight_bytes);
+    free(p->bias_bytes);
+    free(p);
+}
+
+clip_status clip_dnn_pack(clip_dnn *d, const clip_md *plain, const float *w, const clip_md *weights, const clip_md *bias,
+                          const float *b, clip_packed **out, clip_error *err)
+{
+    clip_packed *p = calloc(1, sizeof *p);
+    bool room = p && clip_memory_own(d, weights, &p->weights, &p->weight_bytes) &&
+                clip_memory_own(d, bias, &p->bias, &p->bias_bytes);
+    if (room && b) memcpy(p->bias_bytes, b, clip_md_bytes(bias));
+    else if (room) memset(p->bias_bytes, 0, clip_md_bytes(bias));
+    if (room && clip_dnn_reorder(d, plain, w, weights, p->weights)) {
+        *out = p;
+        return CLIP_OK;
+    }
+    clip_packed_destroy(p);
+    return room ? clip_fail(err, CLIP_E_INTERNAL, "oneDNN could not pack weights")
+                : clip_fail(err, CLIP_E_MEMORY, "out of memory for packed weights");
 }
 
 const char *clip_dnn_kernel(const_dnnl_primitive_desc_t pd)

@@ -1,8 +1,9 @@
-/* dnn.h: oneDNN behind a narrow door: matrix products with packed weights. Internal to engine/.
+/* dnn.h: oneDNN behind a narrow door: matrix products and convolutions with packed weights. Internal to engine/.
  *
  *   clip_dnn      oneDNN's engine and stream; one for each encoder
  *   clip_matmul   a product of one shape, compiled for this CPU; serves every layer of that shape
- *   clip_packed   one layer's weights in the order that the products want
+ *   clip_conv     a convolution of one shape, the same way
+ *   clip_packed   one layer's weights in the order that its product or convolution wants
  *
  * Creating allocates and may take milliseconds; running allocates nothing of ours: scratch memory is the caller's. Everything
  * belongs to one thread at a time. Destroy in any order but clip_dnn last; all accept NULL. */
@@ -14,6 +15,7 @@
 
 typedef struct clip_dnn clip_dnn;
 typedef struct clip_matmul clip_matmul;
+typedef struct clip_conv clip_conv;
 typedef struct clip_packed clip_packed;
 
 CLIP_MUST_USE clip_status clip_dnn_create(clip_dnn **out, clip_error *err);
@@ -43,5 +45,31 @@ void clip_packed_destroy(clip_packed *p);
 
 /* scratch: clip_matmul_scratch() bytes, 64-byte aligned; may be NULL when that is 0. */
 CLIP_MUST_USE bool clip_matmul_run(clip_matmul *m, const clip_packed *w, const void *x, void *y, void *scratch);
+
+
+/* y = act(conv(x) + b), or y += conv(x) + b when `add`. Square images, channels last: x: [images][side][side][in]. */
+typedef struct clip_conv_spec {
+    int images, side, in, out, kernel, stride;
+    int pad_before, pad_after;  /* zeros at the top and left, at the bottom and right */
+    bool depthwise;             /* in == out, each channel by itself */
+    clip_type type;             /* of x and the weights: f32 or bf16; sums are f32 */
+    clip_type y_type;
+    clip_activation act;
+    bool add;
+} clip_conv_spec;
+
+/* Pixels in a row of y. */
+int clip_conv_side(const clip_conv_spec *spec);
+
+CLIP_MUST_USE clip_status clip_conv_create(clip_dnn *d, const clip_conv_spec *spec, const clip_conv *like, clip_conv **out,
+                                           clip_error *err);
+void clip_conv_destroy(clip_conv *c);
+size_t clip_conv_scratch(const clip_conv *c);
+const char *clip_conv_kernel(const clip_conv *c);
+
+/* w: [out][in, or 1 when depthwise][kernel][kernel], b: [out]; neither is kept. */
+CLIP_MUST_USE clip_status clip_conv_pack(const clip_conv *c, const float *w, const float *b, clip_packed **out,
+                                         clip_error *err);
+CLIP_MUST_USE bool clip_conv_run(clip_conv *c, const clip_packed *w, const void *x, void *y, void *scratch);
 
 #endif

@@ -14,6 +14,11 @@ struct clip_dnn {
     dnnl_stream_t stream;
 };
 
+struct clip_packed {
+    dnnl_memory_t weights, bias;
+    void *weight_bytes, *bias_bytes;
+};
+
 typedef struct clip_md {
     dnnl_memory_desc_t d; /* version 2: the struct itself; version 3: a handle, NULL when not made */
 } clip_md;
@@ -43,6 +48,10 @@ dnnl_primitive_attr_t clip_dnn_attr(bool add, clip_activation act);
 
 /* from -> to, converting order and type. */
 bool clip_dnn_reorder(clip_dnn *d, const clip_md *from, const void *src, const clip_md *to, dnnl_memory_t dst);
+
+/* `plain` is how w lies in memory; the results are what the primitive wants. */
+clip_status clip_dnn_pack(clip_dnn *d, const clip_md *plain, const float *w, const clip_md *weights, const clip_md *bias,
+                          const float *b, clip_packed **out, clip_error *err);
 
 const char *clip_dnn_kernel(const_dnnl_primitive_desc_t pd);
 

@@ -132,3 +132,32 @@ void clip_layer_embed(const clip_kernels *k, const clip_embed_args *a)
         k->layer_norm(x, a->gain, a->bias, a->eps, a->width, x);
     }
 }
+
+/* Sixteen pixels at a time, so that the compiler sees a whole number of vectors. */
+static void pixels_16(const uint8_t *p, const float scale[48], const float shift[48], float *out)
+{
+    for (int i = 0; i < 48; i++) out[i] = (float)p[i] * scale[i] + shift[i];
+}
+
+void clip_layer_pixels(const uint8_t *pixels, size_t n, const float scale[3], const float shift[3], float *out)
+{
+    float scales[48], shifts[48];
+    for (int i = 0; i < 48; i++) scales[i] = scale[i % 3], shifts[i] = shift[i % 3];
+#pragma omp parallel for schedule(static)
+    for (size_t i = 0; i < n / 16; i++) pixels_16(pixels + i * 48, scales, shifts, out + i * 48);
+    for (size_t i = n / 16 * 48; i < n * 3; i++) out[i] = (float)pixels[i] * scales[i % 3] + shifts[i % 3];
+}
+
+void clip_layer_mean(const float *x, int sequences, int rows, int width, float *y)
+{
+#pragma omp parallel for schedule(static)
+    for (int s = 0; s < sequences; s++) {
+        float *to = y + (size_t)s * width;
+        for (int i = 0; i < width; i++) to[i] = 0;
+        for (int r = 0; r < rows; r++) {
+            const float *from = x + ((size_t)s * rows + r) * width;
+            for (int i = 0; i < width; i++) to[i] += from[i];
+        }
+        for (int i = 0; i < width; i++) to[i] /= (float)rows;
+    }
+}

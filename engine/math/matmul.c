@@ -14,11 +14,6 @@ struct clip_matmul {
     dnnl_memory_t x, y, scratch_memory; /* bare: each run points them at its buffers */
 };
 
-struct clip_packed {
-    dnnl_memory_t weights, bias;
-    void *weight_bytes, *bias_bytes;
-};
-
 void clip_matmul_destroy(clip_matmul *m)
 {
     if (!m) return;
@@ -88,38 +83,14 @@ size_t clip_matmul_scratch(const clip_matmul *m) { return clip_md_bytes(&m->scra
 
 const char *clip_matmul_kernel(const clip_matmul *m) { return clip_dnn_kernel(m->pd); }
 
-void clip_packed_destroy(clip_packed *p)
-{
-    if (!p) return;
-    if (p->weights) dnnl_memory_destroy(p->weights);
-    if (p->bias) dnnl_memory_destroy(p->bias);
-    free(p->weight_bytes);
-    free(p->bias_bytes);
-    free(p);
-}
-
 clip_status clip_packed_create(const clip_matmul *m, const float *w, const float *b, clip_packed **out, clip_error *err)
 {
-    const clip_matmul_spec *s = &m->spec;
-    clip_packed *p = calloc(1, sizeof *p);
     clip_md plain = {0};
-    dnnl_dim_t size[] = {s->in, s->out}, strides[] = {1, s->in};
-    bool ok = p && clip_memory_own(m->d, &m->weights, &p->weights, &p->weight_bytes) &&
-              clip_memory_own(m->d, &m->bias, &p->bias, &p->bias_bytes);
-    if (!ok) {
-        clip_packed_destroy(p);
-        return clip_fail(err, CLIP_E_MEMORY, "out of memory for %d x %d weights", s->out, s->in);
-    }
-    for (int i = 0; b && i < s->out; i++) ((float *)p->bias_bytes)[i] = b[i];
-    ok = clip_md_make(&plain, 2, size, CLIP_T_F32, strides) &&
-         clip_dnn_reorder(m->d, &plain, w, &m->weights, p->weights);
+    dnnl_dim_t size[] = {m->spec.in, m->spec.out}, strides[] = {1, m->spec.in};
+    if (!clip_md_make(&plain, 2, size, CLIP_T_F32, strides)) return clip_fail(err, CLIP_E_INTERNAL, "oneDNN refused a shape");
+    clip_status s = clip_dnn_pack(m->d, &plain, w, &m->weights, &m->bias, b, out, err);
     clip_md_free(&plain);
-    if (!ok) {
-        clip_packed_destroy(p);
-        return clip_fail(err, CLIP_E_INTERNAL, "oneDNN could not pack %d x %d weights", s->out, s->in);
-    }
-    *out = p;
-    return CLIP_OK;
+    return s;
 }
 
 bool clip_matmul_run(clip_matmul *m, const clip_packed *w, const void *x, void *y, void *scratch)
