@@ -50,12 +50,12 @@ static bool channels_last(clip_md *m, int images, int side, int channels, clip_t
 static bool describe(clip_conv *c, const clip_md *x, const clip_md *w, const clip_md *b, const clip_md *y)
 {
     const clip_conv_spec *s = &c->spec;
-    dnnl_dim_t stride[] = {s->stride, s->stride}, before[] = {s->pad_before, s->pad_before},
-               after[] = {s->pad_after, s->pad_after};
+    dnnl_dims_t stride = {s->stride, s->stride}, before = {s->pad_before, s->pad_before},
+                after = {s->pad_after, s->pad_after};
     dnnl_primitive_attr_t attr = clip_dnn_attr(s->add, s->act);
     if (!attr) return false;
 #if DNNL_VERSION_MAJOR >= 3
-    dnnl_dim_t dilation[] = {0, 0};
+    dnnl_dims_t dilation = {0, 0};
     dnnl_status_t st = dnnl_convolution_forward_primitive_desc_create(
         &c->pd, c->d->engine, dnnl_forward_inference, dnnl_convolution_direct, CLIP_MD(*x), CLIP_MD(*w), CLIP_MD(*b),
         CLIP_MD(*y), stride, dilation, before, after, attr);

@@ -52,7 +52,7 @@ typedef struct conv_binder {
 
 static void take_vector(conv_binder *b, const char *prefix, const char *name, int n, clip_view *out)
 {
-    char full[128];
+    char full[192];
     int64_t size = n;
     if (b->status) return;
     snprintf(full, sizeof full, "%s%s", prefix, name);
@@ -62,7 +62,7 @@ static void take_vector(conv_binder *b, const char *prefix, const char *name, in
 /* c's sizes are set; finds prefix + conv + ".weight" and the four vectors of prefix + norm. */
 static void take_conv(conv_binder *b, const char *prefix, const char *conv, const char *norm, clip_conv_weights *c)
 {
-    char full[128], bn[128];
+    char full[192], bn[128];
     if (b->status) return;
     snprintf(full, sizeof full, "%s%s.weight", prefix, conv);
     snprintf(bn, sizeof bn, "%s%s", prefix, norm);
@@ -93,7 +93,7 @@ static void take_block(conv_binder *b, int stage, int index, int in, int out, cl
 
 static void take_linear(conv_binder *b, const char *name, int out, int in, bool bias, clip_view *w, clip_view *v)
 {
-    char full[128];
+    char full[192];
     if (b->status) return;
     snprintf(full, sizeof full, "%s.weight", name);
     b->status = clip_weights_take(b->s, full, 2, (int64_t[]){out, in}, w, b->err);

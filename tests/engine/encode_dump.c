@@ -1,0 +1,123 @@
+/* encode_dump.c: encode_dump MODEL OUT.f32 [options] [--rows FILE.u8] [--texts FILE]: unit vectors as raw floats, photos'
+ * rows and lines of text alike, and what they cost. The scripts that compare with PyTorch run it; so can anyone.
+ *
+ *     --threads N   --batch N   --precision f32|bf16|int8   --repeat N: encode N times, print the best */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "engine/clip.h"
+
+static clip_error error;
+
+static void die(const char *what)
+{
+    fprintf(stderr, "encode_dump: %s %s\n", what, error.text);
+    exit(2);
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static char *slurp(const char *path, size_t *n)
+{
+    FILE *f = fopen(path, "rb");
+    if (!f) die(path);
+    fseek(f, 0, SEEK_END);
+    *n = (size_t)ftell(f);
+    rewind(f);
+    char *bytes = malloc(*n + 1);
+    if (!bytes || fread(bytes, 1, *n, f) != *n) die(path);
+    bytes[*n] = 0;
+    fclose(f);
+    return bytes;
+}
+
+static void report(const char *what, size_t n, double create, double best)
+{
+    struct rusage u;
+    getrusage(RUSAGE_SELF, &u);
+    fprintf(stderr, "%s: %zu in %.4f s, %.2f a second; made in %.4f s; peak %.1f MB\n", what, n, best, (double)n / best,
+            create, (double)u.ru_maxrss / 1024);
+}
+
+static void photos(const clip_model *m, const clip_encoder_options *o, const char *path, int repeat, FILE *out)
+{
+    clip_image_encoder *e;
+    size_t bytes, size = (size_t)clip_model_describe(m)->image_size, dim = (size_t)clip_model_describe(m)->dim;
+    uint8_t *rows = (uint8_t *)slurp(path, &bytes);
+    size_t n = bytes / (size * size * 3);
+    float *v = malloc(n * dim * sizeof *v);
+    double t0 = now(), best = 1e30;
+    if (clip_image_encoder_create(m, o, &e, &error)) die("");
+    double create = now() - t0;
+    for (int i = 0; i < repeat; i++) {
+        t0 = now();
+        if (clip_image_encode(e, rows, n, v, &error)) die("");
+        if (now() - t0 < best) best = now() - t0;
+    }
+    report("photos", n, create, best);
+    fwrite(v, sizeof *v, n * dim, out);
+    clip_image_encoder_destroy(e);
+    free(rows);
+    free(v);
+}
+
+static void texts(const clip_model *m, const clip_encoder_options *o, const char *path, int repeat, FILE *out)
+{
+    clip_text_encoder *e;
+    size_t bytes, n = 0, dim = (size_t)clip_model_describe(m)->dim;
+    char *all = slurp(path, &bytes);
+    const char **lines = malloc((bytes + 1) * sizeof *lines);
+    for (char *p = strtok(all, "\n"); p; p = strtok(NULL, "\n")) lines[n++] = p;
+    float *v = malloc(n * dim * sizeof *v);
+    double t0 = now(), best = 1e30;
+    if (clip_text_encoder_create(m, o, &e, &error)) die("");
+    double create = now() - t0;
+    for (int i = 0; i < repeat; i++) {
+        t0 = now();
+        if (clip_text_encode(e, lines, n, v, &error)) die("");
+        if (i == 0) fprintf(stderr, "first pass over the texts: %.4f s\n", now() - t0);
+        if (now() - t0 < best) best = now() - t0;
+    }
+    report("texts", n, create, best);
+    fwrite(v, sizeof *v, n * dim, out);
+    clip_text_encoder_destroy(e);
+    free(all);
+    free(lines);
+    free(v);
+}
+
+int main(int argc, char **argv)
+{
+    clip_encoder_options o = {0};
+    int repeat = 1;
+    clip_model *m;
+    if (argc < 3) die("MODEL OUT.f32 [--threads N] [--batch N] [--precision P] [--repeat N] [--rows FILE] [--texts FILE]");
+    double t0 = now();
+    if (clip_model_open(argv[1], &m, &error)) die("");
+    fprintf(stderr, "%s, %s; %s; opened in %.4f s\n", clip_model_describe(m)->image_arch, clip_model_describe(m)->text_arch,
+            clip_cpu_describe(), now() - t0);
+    FILE *out = fopen(argv[2], "wb");
+    if (!out) die(argv[2]);
+    for (int i = 3; i + 1 < argc; i += 2) {
+        const char *value = argv[i + 1];
+        if (!strcmp(argv[i], "--threads")) o.threads = atoi(value);
+        else if (!strcmp(argv[i], "--batch")) o.max_batch = atoi(value);
+        else if (!strcmp(argv[i], "--repeat")) repeat = atoi(value);
+        else if (!strcmp(argv[i], "--precision"))
+            o.precision = !strcmp(value, "bf16") ? CLIP_BF16 : !strcmp(value, "int8") ? CLIP_INT8 : CLIP_F32;
+        else if (!strcmp(argv[i], "--rows")) photos(m, &o, value, repeat, out);
+        else if (!strcmp(argv[i], "--texts")) texts(m, &o, value, repeat, out);
+        else die(argv[i]);
+    }
+    fclose(out);
+    clip_model_close(m);
+    return 0;
+}
