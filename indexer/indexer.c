@@ -42,6 +42,11 @@ static int recall(run *r) {
 
 static int remember(run *r) {
     store_error e = {0};
+    char now[20];
+    time_t t = time(NULL);
+    struct tm tm;
+    strftime(now, sizeof now, "%Y-%m-%d %H:%M:%S", localtime_r(&t, &tm));
+    if (store_setting_set(r->s, "last_indexed", now, &e)) return run_fail(r, "%s", e.text); /* even if nothing had changed */
     if (!strcmp(r->formats, r->old_formats)) return 0;
     return store_setting_set(r->s, "indexer.formats", r->formats, &e) ? run_fail(r, "%s", e.text) : 0;
 }

@@ -118,11 +118,10 @@ int run_set_state(run *r, int64_t id, store_state state) {
 }
 
 int run_relocate(run *r, const store_photo *from, const indexer_target *t, const char *path, int64_t size,
-                    int64_t mtime_ns, uint64_t inode) {
+                 int64_t mtime_ns, uint64_t inode) {
     store_error e = {0};
-    if (store_photo_relocate(r->s, from->id, t->root_id, path, size, mtime_ns, inode, &e)) return run_fail(r, "%s", e.text);
-    if (from->state != STORE_MISSING) return 0;
-    return store_photo_set_state(r->s, from->id, STORE_PRESENT, &e) ? run_fail(r, "%s", e.text) : 0;
+    store_status st = store_photo_relocate(r->s, from->id, t->root_id, path, size, mtime_ns, inode, &e);
+    return st ? run_fail(r, "%s", e.text) : 0;
 }
 
 /* ---- looking a file up ----------------------------------------------------------------------------------------------------------- */
