@@ -2,6 +2,7 @@
  * root is a part of that root, and a folder around roots takes over their photos under longer names, with their vectors. */
 #include "store/library.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,8 +64,8 @@ store_status root_drop(store *s, int64_t id, store_error *err)
 
 static store_status adopt(store *s, int64_t from, int64_t to, const char *below, store_error *err)
 {
-    char *with_slash = store_path_join(below, "/");
-    if (!with_slash) return store_no_memory(err);
+    char *with_slash;
+    if (asprintf(&with_slash, "%s/", below) < 0) return store_no_memory(err);
     db_stmt *q = db_prepare(s->db, "UPDATE photos SET root_id = ?, path = name(?, path) WHERE root_id = ?");
     db_int(q, to);
     db_blob(q, with_slash, strlen(with_slash));
