@@ -1,7 +1,7 @@
 # helpers.bash: what every story starts with. `load helpers` at the top of a .bats file.
 #
 # A story runs the real program in a home of its own: nothing of the user's is read or written. Meson gives
-#   CLIPSEARCH_PROGRAM  the program        MAKE_PHOTO           makes a photo (see make_photo.c)
+#   CLIPSEARCH  the program        MAKE_PHOTO           makes a photo (see make_photo.c)
 #   CLIPSEARCH_TINY     a tiny model's folder, so that a story takes no time; empty: the bundled model
 # Output goes through `run --separate-stderr`, so $output is what a pipe would get and $stderr what a person would read.
 
@@ -19,7 +19,7 @@ setup() {
 }
 
 # clipsearch ARG...: the program under test.
-clipsearch() { "$CLIPSEARCH_PROGRAM" "$@"; }
+clipsearch() { "$CLIPSEARCH" "$@"; }
 
 # photo FILE SEED [...]: makes a photo below $photos, with the folders it needs.
 photo() {
@@ -31,7 +31,7 @@ photo() {
 try() { run --separate-stderr clipsearch "$@"; }
 
 # try_pipe 'SHELL COMMAND': the same for a command line with pipes; "clipsearch" is known in it.
-try_pipe() { run --separate-stderr bash -c "clipsearch() { \"\$CLIPSEARCH_PROGRAM\" \"\$@\"; }; $1"; }
+try_pipe() { run --separate-stderr bash -c "clipsearch() { \"\$CLIPSEARCH\" \"\$@\"; }; $1"; }
 
 # fail_with TEXT: ends the story, showing what the program said.
 fail_with() {
@@ -48,6 +48,6 @@ expect_not_in_output() { [[ "$output" != *"$1"* ]] || fail_with "did not expect 
 # on_terminal ARG...: runs clipsearch with a terminal as stdout; its output, without carriage returns, is $output.
 on_terminal() {
     local command
-    printf -v command '%q ' "$CLIPSEARCH_PROGRAM" "$@"
+    printf -v command '%q ' "$CLIPSEARCH" "$@"
     run bash -c "script -qec $(printf %q "$command") /dev/null </dev/null | tr -d '\r'; exit \${PIPESTATUS[0]}"
 }
