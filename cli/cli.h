@@ -28,7 +28,9 @@
 #include <stdio.h>
 
 /* What cli_parse does besides parsing: describe the command instead. Only cli_main sets it. */
-typedef enum cli_form { CLI_PARSE = 0, CLI_HELP, CLI_SUMMARY, CLI_MAN, CLI_BASH, CLI_ZSH, CLI_FISH } cli_form;
+typedef enum cli_form {
+    CLI_PARSE = 0, CLI_HELP, CLI_SUMMARY, CLI_MAN, CLI_MAN_ENTRY, CLI_BASH, CLI_ZSH, CLI_FISH
+} cli_form;
 
 typedef struct cli {
     char *db;          /* --db, else CLIPSEARCH_DB, else $XDG_DATA_HOME/clipsearch/library.db; owned */

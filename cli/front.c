@@ -82,26 +82,51 @@ static int print_overview(cli *c, const cli_command *commands)
     return 0;
 }
 
-static int print_help(cli *c, const cli_command *commands, const char *name)
+static int describe_one(cli *c, cli_form form, const cli_command *commands, const char *name)
 {
-    if (!name) return print_overview(c, commands);
     const cli_command *k = find_command(commands, name);
     if (!k) return unknown_command(commands, name);
     char *argv[] = {(char *)k->name, NULL};
-    c->form = CLI_HELP;
+    c->form = form;
     return k->run(c, 1, argv);
+}
+
+/* `clipsearch --generate man [COMMAND] | bash | zsh | fish`: for the build alone, so no help tells of it. */
+static int generate(cli *c, const cli_command *commands, const char *what, const char *name)
+{
+    static const struct { const char *name; cli_form form; } shells[] = {
+        {"bash", CLI_BASH}, {"zsh", CLI_ZSH}, {"fish", CLI_FISH}};
+    if (what && strcmp(what, "man") == 0) {
+        if (name) return describe_one(c, CLI_MAN, commands, name);
+        cli_man_begin(stdout, program.summary);
+        describe_each(c, CLI_MAN_ENTRY, commands);
+        cli_man_end(stdout);
+        return 0;
+    }
+    for (size_t i = 0; what && i < sizeof shells / sizeof *shells; i++) {
+        if (strcmp(what, shells[i].name) != 0) continue;
+        cli_complete_begin(stdout, shells[i].form, commands);
+        describe_each(c, shells[i].form, commands);
+        cli_complete_end(stdout, shells[i].form, commands);
+        return 0;
+    }
+    return cli_fail("--generate needs man, bash, zsh or fish");
 }
 
 static int run(cli *c, const cli_command *commands, int argc, char **argv)
 {
     int first;
     bool version = false;
+    if (argc > 1 && strcmp(argv[1], "--generate") == 0)
+        return generate(c, commands, argv[2], argc > 2 ? argv[3] : NULL);
     int status = cli_read(c, &program, NULL, true, argc, argv, &first, &version);
     if (status >= 0) return status;
     if (version) return cli_version(stdout), 0;
     const char *name = argv[first];
     if (!name) return print_overview(c, commands);
-    if (strcmp(name, "help") == 0) return print_help(c, commands, argv[first + 1]);
+    const char *topic = argv[first + 1];
+    if (strcmp(name, "help") == 0)
+        return topic ? describe_one(c, CLI_HELP, commands, topic) : print_overview(c, commands);
     const cli_command *k = find_command(commands, name);
     if (!k) return unknown_command(commands, name);
     if (!c->db) return cli_fail("memory ran out");

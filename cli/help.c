@@ -103,6 +103,10 @@ void cli_describe(FILE *f, cli_form form, const cli_usage *u, const cli_option *
     case CLI_PARSE: break;
     case CLI_HELP: print_help(f, u, options); break;
     case CLI_SUMMARY: fprintf(f, "  %-11s %s\n", u->command, u->summary); break;
-    default: break;
+    case CLI_MAN: cli_man(f, u, options); break;
+    case CLI_MAN_ENTRY: cli_man_entry(f, u); break;
+    case CLI_BASH:
+    case CLI_ZSH:
+    case CLI_FISH: cli_complete(f, form, u, options); break;
     }
 }

@@ -176,7 +176,9 @@ static int unknown(const reader *r, const char *typed, const char *name)
 static int take(reader *r, const cli_option *o, const char *shown, const char *value)
 {
     const char *expected = set_value(o, value);
-    return expected ? cli_misuse(r->u, "%s needs %s, not \"%s\"", shown, expected, value) : -1;
+    if (!expected) return -1;
+    if (o->kind == CLI_CHOICE) return cli_misuse(r->u, "%s needs one of %s, not \"%s\"", shown, o->value, value);
+    return cli_misuse(r->u, "%s needs %s, not \"%s\"", shown, expected, value);
 }
 
 static int read_long(reader *r, const char *arg)

@@ -30,9 +30,13 @@ void cli_version(FILE *f);
 void cli_help_options(FILE *f, const cli_option *options);
 void cli_help_text(FILE *f, const char *text, int indent);
 void cli_man(FILE *f, const cli_usage *u, const cli_option *options);
+/* The page of the program itself: what comes before its commands, one of them, what comes after. */
+void cli_man_begin(FILE *f, const char *summary);
+void cli_man_entry(FILE *f, const cli_usage *u);
+void cli_man_end(FILE *f);
 void cli_complete(FILE *f, cli_form shell, const cli_usage *u, const cli_option *options);
 
-/* What comes before and after all commands in a shell's completion file, and the manual page of the program itself. */
+/* What comes before and after all commands in a shell's completion file. */
 void cli_complete_begin(FILE *f, cli_form shell, const cli_command *commands);
 void cli_complete_end(FILE *f, cli_form shell, const cli_command *commands);
 

@@ -112,10 +112,13 @@ int query_command_prune(struct cli *c, int argc, char **argv)
 {
     bool yes = false;
     missing m = {0};
-    cli_option options[1 + QUERY_STYLE_OPTIONS + 1] = {{"yes", 'y', CLI_FLAG, NULL, "forget without asking", &yes}};
-    int first, status;
-    query_style_options(&m.style, options + 1);
-    if ((status = cli_parse(c, &prune_usage, options, argc, argv, &first)) >= 0) return status;
+    const cli_option options[] = {
+        {"yes", 'y', CLI_FLAG, NULL, "forget without asking", &yes},
+        {"print0", '0', CLI_FLAG, NULL, "end each path by a zero byte", &m.style.zero},
+        {"json", 0, CLI_FLAG, NULL, "print one JSON object a line", &m.style.json},
+        {0}};
+    int first, status = cli_parse(c, &prune_usage, options, argc, argv, &first);
+    if (status >= 0) return status;
     if (first < argc)
         return cli_misuse(&prune_usage, "\"%s\" is not needed; to forget a photo or folder: clipsearch forget PATH",
                           argv[first]);
