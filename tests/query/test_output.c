@@ -193,7 +193,7 @@ static char folder[] = "/tmp/clipsearch-test-XXXXXX";
 
 static int make_folder(void **state)
 {
-    char path[128];
+    char path[512];
     if (!mkdtemp(folder) || chdir(folder)) return -1;
     setenv("XDG_DATA_HOME", folder, 1);
     snprintf(path, sizeof path, "mkdir -p %s/clipsearch/models/Maker/small real && : >clipsearch/models/Maker/small/config.json "
