@@ -2,7 +2,7 @@
 #ifndef QUERY_ASK_H
 #define QUERY_ASK_H
 
-#include "query/library.h"
+#include "query/open_library.h"
 #include "query/term.h"
 
 /* vectors[n][dim]: one unit vector for each term. Images that are indexed photos get their photo_id. Reports what goes

@@ -1,5 +1,5 @@
 /* command_check.c: `clipsearch check`: is the library whole? The store knows; here it is said. */
-#include "query/library.h"
+#include "query/open_library.h"
 #include "query/query.h"
 
 #include <jansson.h>

@@ -2,7 +2,7 @@
  *
  * Rows come in the order in which texts and images were given, which is why both options share one list. For an array
  * file everything is encoded before the first byte is written: half an array is worse than none. */
-#include "query/library.h"
+#include "query/open_library.h"
 #include "query/npy.h"
 #include "query/print.h"
 #include "query/query.h"

@@ -3,7 +3,7 @@
  * The order is the same in every form (by path), so that the rows of an array and the lines of a table belong together.
  * An array file names its size first, so the photos are counted in one pass and written in a second; a photo that
  * leaves the library in between is an error, because rows and lines would not match any more. */
-#include "query/library.h"
+#include "query/open_library.h"
 #include "query/npy.h"
 #include "query/print.h"
 #include "query/query.h"

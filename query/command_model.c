@@ -1,5 +1,5 @@
 /* command_model.c: `clipsearch model list | info | use`. */
-#include "query/library.h"
+#include "query/open_library.h"
 #include "query/query.h"
 
 #include <dirent.h>

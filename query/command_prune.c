@@ -2,7 +2,7 @@
  *
  * Indexing never forgets: a photo whose file is gone is kept as missing, and comes back at once with it. Forgetting is
  * asked for, and for prune it is shown first. Photo files are never touched by either. */
-#include "query/library.h"
+#include "query/open_library.h"
 #include "query/print.h"
 #include "query/query.h"
 

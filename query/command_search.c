@@ -18,7 +18,7 @@ static const cli_usage usage = {
         "question and photo. Which score is a good one depends on the model and the question, so compare scores "
         "within one answer.\n"
         "\n"
-        QUERY_FILTER_HELP,
+        QUERY_CONDITIONS_HELP,
     .examples = "clipsearch search a bird on a tree trunk\n"
                 "clipsearch search \"dogs at a window\" -k 3 --json\n"
                 "clipsearch search beach --add 0.5:./sunset.jpg --subtract people\n"

@@ -11,7 +11,7 @@ static const cli_usage usage = {
         "not shown among its own results; copies of it are. The vector of an indexed photo is used as it is stored, "
         "so that not even its file must be there.\n"
         "\n"
-        QUERY_FILTER_HELP,
+        QUERY_CONDITIONS_HELP,
     .examples = "clipsearch similar ~/Pictures/sunset.jpg\n"
                 "curl -s https://example.org/cat.jpg | clipsearch similar - -k 5 --paths",
 };

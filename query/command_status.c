@@ -1,5 +1,5 @@
 /* command_status.c: `clipsearch status`: what the library holds, in counts that SQL gives without looking at a photo. */
-#include "query/library.h"
+#include "query/open_library.h"
 #include "query/print.h"
 #include "query/query.h"
 

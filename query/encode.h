@@ -7,7 +7,7 @@
 typedef struct query_encoder {
     const cli *c;
     char *dir;                  /* owned */
-    clip_model *model;          /* opened by library.c, which knows where it lies */
+    clip_model *model;          /* opened by open_library.c, which knows where it lies */
     clip_text_encoder *text;    /* made here, on demand, as the next one is */
     clip_image_encoder *image;
 } query_encoder;

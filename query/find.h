@@ -2,7 +2,7 @@
 #ifndef QUERY_FIND_H
 #define QUERY_FIND_H
 
-#include "query/filter.h"
+#include "query/conditions.h"
 #include "query/print.h"
 #include "query/term.h"
 

@@ -2,7 +2,7 @@
 #ifndef QUERY_RANK_H
 #define QUERY_RANK_H
 
-#include "query/library.h"
+#include "query/open_library.h"
 
 typedef struct query_hit {
     float score;

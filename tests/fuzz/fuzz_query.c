@@ -1,6 +1,6 @@
 /* fuzz_query.c: everything that is typed as part of a question: terms, joined words, dates, places. One input is a list of
  * arguments, parted by new lines. */
-#include "query/filter.h"
+#include "query/conditions.h"
 #include "query/term.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* test_filter.c: dates and places as people write them. */
-#include "query/filter.h"
+/* test_conditions.c: dates and places as people write them. */
+#include "query/conditions.h"
 
 #include <math.h>
 #include <setjmp.h>

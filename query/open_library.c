@@ -1,4 +1,4 @@
-/* library.c: which library, which model.
+/* open_library.c: which library, which model.
  *
  * The library knows its models by fingerprint, so that a repeated question is answered without opening any model: the
  * stored vectors of texts are filed under the fingerprint. Only when a vector is missing are the model's files looked
@@ -7,7 +7,7 @@
  * another kind.
  *
  * Every way in which this can fail has a message of its own, which ends with what to type. */
-#include "query/library.h"
+#include "query/open_library.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
-/* filter.h: conditions on photos, from the command line to the store's filter. */
-#ifndef QUERY_FILTER_H
-#define QUERY_FILTER_H
+/* conditions.h: conditions on photos, from the command line to the store's filter. */
+#ifndef QUERY_CONDITIONS_H
+#define QUERY_CONDITIONS_H
 
 #include "cli/cli.h"
 
@@ -23,7 +23,7 @@ int query_filter_make(query_filter *f, const cli_usage *u);
 void query_filter_finish(query_filter *f);
 
 /* A paragraph for --help. */
-#define QUERY_FILTER_HELP                                                                                              \
+#define QUERY_CONDITIONS_HELP                                                                                              \
     "Filters act inside the search: as many results come back as were asked for, whenever that many photos satisfy "   \
     "them all. A date is 2023, 2023-07 or 2023-07-14; --after counts from its first day, --before ends before it. "    \
     "The date of a photo is the camera's, or the file's where the camera wrote none."

@@ -1,6 +1,6 @@
-/* filter.c: every condition is checked before anything is opened, so that a mistyped date costs nothing and never
+/* conditions.c: every condition is checked before anything is opened, so that a mistyped date costs nothing and never
  * silently finds nothing. */
-#include "query/filter.h"
+#include "query/conditions.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
-/* library.h: the library that a question goes to, and the model that it is asked in. */
-#ifndef QUERY_LIBRARY_H
-#define QUERY_LIBRARY_H
+/* open_library.h: the library that a question goes to, and the model that it is asked in. */
+#ifndef QUERY_OPEN_LIBRARY_H
+#define QUERY_OPEN_LIBRARY_H
 
 #include "query/encode.h"
 
