@@ -3,4 +3,21 @@
 #include "indexer/indexer.h"
 #include "query/query.h"
 
-int main(void) { return 2; }
+/* In the order in which help lists them. */
+static const cli_command commands[] = {
+    {"index", indexer_command_index},
+    {"search", query_command_search},
+    {"similar", query_command_similar},
+    {"embed", query_command_embed},
+    {"status", query_command_status},
+    {"check", query_command_check},
+    {"prune", query_command_prune},
+    {"forget", query_command_forget},
+    {"export", query_command_export},
+    {"model", query_command_model},
+    {0}};
+
+int main(int argc, char **argv)
+{
+    return cli_main(commands, argc, argv);
+}

@@ -191,8 +191,8 @@ static void print_info(const clip_model_info *i)
         printf("%-12s %s, %s weights, photos of %d x %d pixels\n", "Image tower", i->image_arch,
                cli_count(i->image_params, a), i->image_size, i->image_size);
     if (i->has_text)
-        printf("%-12s %s, %s weights, %d tokens of %d at most\n", "Text tower", i->text_arch,
-               cli_count(i->text_params, a), i->vocab_size, i->context_length);
+        printf("%-12s %s, %s weights, texts of %d tokens at most, of %d known\n", "Text tower", i->text_arch,
+               cli_count(i->text_params, a), i->context_length, i->vocab_size);
     printf("%-12s %d numbers\n%-12s %.4g", "Vector", i->dim, "Scale", (double)i->logit_scale);
     if (i->logit_bias != 0) printf(", bias %.4g", (double)i->logit_bias);
     putchar('\n');
