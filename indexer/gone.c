@@ -30,7 +30,7 @@ static bool is_gone(int fd, const char *path) {
 static bool look_for_gone(const store_brief *b, void *ctx) {
     gone *g = ctx;
     run *r = g->r;
-    if (b->state == STORE_MISSING || bsearch(&b->id, r->seen, r->n_seen, sizeof *r->seen, by_id)) return true;
+    if (b->state == STORE_MISSING || (r->n_seen && bsearch(&b->id, r->seen, r->n_seen, sizeof *r->seen, by_id))) return true;
     if (!is_gone(g->fd, b->path)) return true;
     if (g->n == g->room) {
         size_t room = g->room ? 2 * g->room : 256;

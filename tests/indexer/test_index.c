@@ -16,6 +16,7 @@ enum { DIM = 16, SIZE = 4, WORD = 40 };
 /* ---- the engine ------------------------------------------------------------------------------------------------------- */
 
 static atomic_int decodes, encodes;
+static int stop_at; /* photos; 0: never */
 static clip_model_info model = {.dir = "/nowhere/model", .name = "model", .dim = DIM, .image_size = SIZE, .has_image = true,
                                 .fingerprint = "00000000000000000000000000000001"};
 
@@ -43,6 +44,7 @@ static void vector_of(const char *word, float *v) {
 clip_status clip_photo_to_row(const clip_model *m, const uint8_t *bytes, size_t n, const clip_limits *l, uint8_t *row,
                               clip_photo *info, clip_error *err) {
     atomic_fetch_add(&decodes, 1);
+    if (stop_at) nanosleep(&(struct timespec){0, 5000000}, NULL); /* so that there is something left to stop */
     memset(row, 0, SIZE * SIZE * 3);
     memcpy(row, bytes + 4, n - 4 < WORD ? n - 4 : WORD);
     if (!memcmp(row, "broken", 6)) { snprintf(err->text, sizeof err->text, "broken on purpose"); return CLIP_E_FORMAT; }
@@ -62,7 +64,6 @@ clip_status clip_image_encode(clip_image_encoder *e, const uint8_t *rows, size_t
 static store *lib;
 static indexer_report report;
 static char fates[1 << 16], remarks[1 << 14];
-static int stop_at;
 
 static void on_fate(indexer_fate f, const char *absolute, const char *reason, void *ctx) {
     static const char letters[] = "NCSMGRFE";
