@@ -12,6 +12,13 @@ here=$(cd "$(dirname "$0")" && pwd) || exit 2
 . "$here/common.sh"
 
 photo_packages='lomiri-wallpapers-16.04 lomiri-wallpapers-20.04 mate-backgrounds'
+# A word as it would have to be typed.
+quoted() {
+    case $1 in
+    *[!a-zA-Z0-9/._-]*) printf "'%s'" "$(printf %s "$1" | sed "s/'/'\\\\''/g")" ;;
+    *) printf %s "$1" ;;
+    esac
+}
 usage() { sed -n '4,5s/^# \{0,1\}//p' "$0"; }
 
 prefix= photos= uninstall=no
@@ -26,9 +33,8 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-if [ -z "$prefix" ]; then
-    if [ "$(id -u)" = 0 ]; then prefix=/usr/local; else prefix=${HOME:?}/.local; fi
-fi
+if [ "$(id -u)" = 0 ]; then default_prefix=/usr/local; else default_prefix=${HOME:?}/.local; fi
+[ -n "$prefix" ] || prefix=$default_prefix
 case $prefix in /*) ;; *) prefix=$PWD/$prefix ;; esac
 manifest=$prefix/share/clipsearch/installed-files
 program=$prefix/bin/clipsearch
@@ -36,9 +42,11 @@ data=${XDG_DATA_HOME:-${HOME:-/root}/.local/share}/clipsearch
 
 if [ $uninstall = yes ]; then
     [ -f "$manifest" ] || fail "nothing was installed by this script under $prefix (--prefix names another place)"
-    while IFS= read -r f; do
-        case $f in "$prefix"/*) [ -d "$f" ] || rm -f -- "$f" || fail "cannot remove $f" ;; esac
-    done <"$manifest"
+    # In reverse, what is in a folder comes before the folder; one that holds other things stays.
+    sort -r "$manifest" | while IFS= read -r f; do
+        case $f in "$prefix"/*) ;; *) continue ;; esac
+        if [ -d "$f" ]; then rmdir -- "$f" 2>/dev/null || :; else rm -f -- "$f" || fail "cannot remove $f"; fi
+    done || exit 2
     rm -f -- "$manifest"
     find "$prefix/share/clipsearch" -depth -type d -empty -delete 2>/dev/null
     echo "clipsearch is gone from $prefix."
@@ -74,7 +82,7 @@ meson install -C "$build/meson" --no-rebuild >"$log" 2>&1 ||
 { grep -v '^#' "$build/meson/meson-logs/install-log.txt"; cat "$manifest" 2>/dev/null; } | sort -u >"$build/installed-files"
 cp "$build/installed-files" "$manifest" || fail "cannot write $manifest"
 say "  the program is $program; to remove it: sh scripts/demo.sh --uninstall$(
-    [ "$prefix" = /usr/local ] || [ "$prefix" = "${HOME-}/.local" ] || printf ' --prefix %s' "$prefix")"
+    [ "$prefix" = "$default_prefix" ] || printf ' --prefix %s' "$(quoted "$prefix")")"
 
 # ---- photos ----------------------------------------------------------------------------------------------------------
 
@@ -112,11 +120,6 @@ else
     mkdir -p "$data" || fail "cannot make the folder $data"
 fi
 
-# What to type so that the shell finds the program.
-typed=clipsearch
-[ "$(command -v clipsearch)" = "$program" ] || typed=$program
-case $typed in *[!a-zA-Z0-9/._-]*) typed="'$typed'" ;; esac
-
 # demo ARG...: the installed program on the library of this demo.
 demo() {
     if [ -n "$library" ]; then "$program" --db "$library" "$@"; else "$program" "$@"; fi
@@ -127,10 +130,12 @@ demo index -- "$photos" || fail "indexing did not finish (see above)"
 # ---- questions -------------------------------------------------------------------------------------------------------
 
 ask() {
-    printf '\n$ %s search -k 3 "%s"\n' "$typed" "$1"
+    printf '\n$ clipsearch search -k 3 "%s"\n' "$1"
     demo search -k 3 "$1"
     [ $? -le 1 ] || fail "the search failed (see above)"
 }
+next() { printf '  %-40s  # %s\n' "$1" "$2"; }
+
 ask "a bird on a tree trunk"
 if [ -n "$library" ]; then
     ask "paint brushes"
@@ -142,23 +147,22 @@ fi
 
 example=$(demo search -k 1 --paths "a sunset") || [ $? -le 1 ] || fail "the search failed (see above)"
 if [ -n "$example" ]; then
-    printf '\n$ %s similar -k 3 "%s"\n' "$typed" "$example"
+    printf '\n$ clipsearch similar -k 3 %s\n' "$(quoted "$example")"
     demo similar -k 3 "$example"
     [ $? -le 1 ] || fail "the search by example failed (see above)"
 fi
 
-echo
-echo "Next:"
+printf '\nNext:\n'
+if [ "$(command -v clipsearch)" != "$program" ]; then
+    next "export PATH=$(quoted "$prefix/bin"):\$PATH" "so that the shell finds it; a new login may do that by itself"
+fi
 if [ -n "$library" ]; then
-    echo "  $typed --db \"$library\" search \"a red flower\"    ask these photos more"
-    echo "  $typed index ~/Pictures                index your own"
-    echo "  $typed search \"...\"                    ask them anything"
+    next "clipsearch --db $(quoted "$library") search \"a red flower\"" "ask these photos more"
+    next "clipsearch index ~/Pictures" "index your own"
+    next 'clipsearch search "..."' "ask them anything"
 else
-    echo "  $typed search \"...\"          ask for anything"
-    echo "  $typed similar PHOTO         find photos like this one"
-    echo "  $typed index                 again, whenever photos were added"
+    next 'clipsearch search "..."' "ask for anything"
+    next "clipsearch similar PHOTO" "find photos like this one"
+    next "clipsearch index" "again, whenever photos were added"
 fi
-echo "  $typed --help                the rest"
-if [ "$typed" != clipsearch ]; then
-    echo "To type just \"clipsearch\", put it into your PATH: export PATH=\"$prefix/bin:\$PATH\" (a new login may do that by itself)."
-fi
+next "clipsearch --help" "the rest"
