@@ -18,7 +18,6 @@
 #include "engine/error.h"
 #include "engine/model/text_clean.h"
 #include "engine/model/utf8.h"
-#include "engine/model/vocabulary.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -32,20 +31,24 @@ struct clip_tokenizer {
     int context_length;
 };
 
-clip_status clip_tokenizer_open(const char *dir, int context_length, int vocab_size, clip_tokenizer **out, clip_error *err) {
-    *out = NULL;
+clip_status clip_tokenizer_create(clip_vocabulary *v, int context_length, const char *name, clip_tokenizer **out,
+                                  clip_error *err) {
+    clip_status s = CLIP_OK;
+    clip_tokenizer *t = NULL;
     if (context_length < 2 || context_length > CONTEXT_MAX)
-        return clip_fail(err, CLIP_E_LIMIT, "%s: a context of %d tokens; 2 to %d are possible", dir, context_length, CONTEXT_MAX);
-    clip_tokenizer *t = calloc(1, sizeof *t);
-    if (!t) return clip_fail(err, CLIP_E_MEMORY, "%s: not enough memory for the vocabulary", dir);
-    t->context_length = context_length;
-    clip_status s = clip_vocabulary_open(dir, vocab_size, &t->vocabulary, err);
-    if (s) {
-        clip_tokenizer_close(t);
-        return s;
-    }
+        s = clip_fail(err, CLIP_E_LIMIT, "%s: a context of %d tokens; 2 to %d are possible", name, context_length, CONTEXT_MAX);
+    else if (!(t = calloc(1, sizeof *t))) s = clip_fail(err, CLIP_E_MEMORY, "%s: not enough memory for the vocabulary", name);
+    if (s) clip_vocabulary_finish(v);
+    else *t = (clip_tokenizer){.vocabulary = *v, .context_length = context_length};
     *out = t;
-    return CLIP_OK;
+    return s;
+}
+
+clip_status clip_tokenizer_open(const char *dir, int context_length, int vocab_size, clip_tokenizer **out, clip_error *err) {
+    clip_vocabulary v;
+    *out = NULL;
+    clip_status s = clip_vocabulary_open(dir, vocab_size, &v, err);
+    return s ? s : clip_tokenizer_create(&v, context_length, dir, out, err);
 }
 
 void clip_tokenizer_close(clip_tokenizer *t) {

@@ -9,6 +9,7 @@
 #define CLIP_TOKENIZER_H
 
 #include "engine/clip.h"
+#include "engine/model/vocabulary.h"
 
 /* A text longer than this many bytes is refused with CLIP_E_LIMIT. */
 #define CLIP_TEXT_MAX_BYTES ((size_t)1 << 20)
@@ -21,6 +22,11 @@ typedef struct clip_tokenizer clip_tokenizer;
 CLIP_MUST_USE clip_status clip_tokenizer_open(const char *dir, int context_length, int vocab_size,
                                               clip_tokenizer **out, clip_error *err);
 void clip_tokenizer_close(clip_tokenizer *t);
+
+/* The same over a vocabulary that has been read already and now belongs to the tokenizer, on failure too. `name` is used
+ * in messages only. */
+CLIP_MUST_USE clip_status clip_tokenizer_create(clip_vocabulary *v, int context_length, const char *name,
+                                                clip_tokenizer **out, clip_error *err);
 
 /* The ids of one text: start, the text's tokens, end; ids[0..*n), *n <= context_length. When the text is longer, its
  * tail is cut and the last id is the end's. `room` is at least context_length. Bytes that are not UTF-8 count as U+FFFD. */
