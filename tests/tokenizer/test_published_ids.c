@@ -121,10 +121,6 @@ static bool agrees(const clip_tokenizer *t, const char *json_text, const char *w
 
 static void the_published_texts_have_the_published_ids(void **state) {
     const char *data = getenv("CLIPSEARCH_TEST_DATA");
-    if (!data) {
-        print_message("# skipped: CLIPSEARCH_TEST_DATA is not set\n");
-        skip();
-    }
     char path[4096], line[8192];
     snprintf(path, sizeof path, "%s/clip/tokenizer/vectors.tsv", data);
     FILE *f = fopen(path, "r");
@@ -146,6 +142,10 @@ static void the_published_texts_have_the_published_ids(void **state) {
 }
 
 int main(void) {
+    if (!getenv("CLIPSEARCH_TEST_DATA")) { /* cmocka's own skip() counts as a failure in TAP */
+        printf("1..0 # SKIP CLIPSEARCH_TEST_DATA names no folder\n");
+        return 0;
+    }
     const struct CMUnitTest tests[] = {cmocka_unit_test(the_published_texts_have_the_published_ids)};
     return cmocka_run_group_tests_name("published ids", tests, NULL, NULL);
 }

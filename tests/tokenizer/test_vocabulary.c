@@ -104,7 +104,7 @@ static void a_broken_vocab_json_is_refused_with_its_reason(void **state) {
         {"<|endoftext|>", "<|end|>", CLIP_E_FORMAT, "no token \"<|endoftext|>\""},
         {"{", "[", CLIP_E_FORMAT, "not a vocabulary"},
         {"{", "", CLIP_E_FORMAT, "not a vocabulary"},
-        {"}", "", CLIP_E_FORMAT, "not a vocabulary"},
+        {": 886}", ": 886", CLIP_E_FORMAT, "not a vocabulary"},
     };
     check_offences("vocab.json", false, list, sizeof list / sizeof *list);
 }
@@ -169,8 +169,39 @@ static void a_tokenizer_of_another_kind_is_refused(void **state) {
     }
 }
 
-/* Chains of tokens that all want one slot would make every look-up as long as the table. The hash of a pair of ids is
- * known, so such merges can be made; they must be refused, or at least be read in a moment. */
+/* Where vocabulary.c looks first for a pair, in a table of 1024. */
+static unsigned home_of(int left, int right) {
+    uint64_t h = ((uint64_t)left << 20 | (uint64_t)right) * 0x9E3779B97F4A7C15u;
+    return (unsigned)((h ^ h >> 29) * 0xBF58476D1CE4E5B9u >> 32) & 1023;
+}
+
+/* Merges that all want one place in the table would make every look-up as long as the table, and a million of them take hours. */
+static void merges_made_to_collide_are_refused(void **state) {
+    enum { SIDE = 1000, FIRST = 1000, CHAIN = 600, ROOM = 1 << 20 };
+    text json = read_text("plain/vocab.json"), out = {calloc(1, ROOM), 0}, merges = {calloc(1, ROOM), 0};
+    assert_non_null(out.p);
+    assert_non_null(merges.p);
+    out.n = json.n - 1; /* its closing brace */
+    memcpy(out.p, json.p, out.n);
+    for (int i = 0; i < SIDE; i++)
+        out.n += (size_t)sprintf(out.p + out.n, ", \"<%d\": %d, \"%d>\": %d", i, FIRST + i, i, FIRST + SIDE + i);
+    int found = 0;
+    for (int l = 0; l < SIDE; l++)
+        for (int r = 0; r < SIDE && found < CHAIN; r++) {
+            if (home_of(FIRST + l, FIRST + SIDE + r) != 7) continue;
+            out.n += (size_t)sprintf(out.p + out.n, ", \"<%d%d>\": %d", l, r, FIRST + 2 * SIDE + found++);
+            merges.n += (size_t)sprintf(merges.p + merges.n, "<%d %d>\n", l, r);
+        }
+    assert_int_equal(found, CHAIN);
+    out.n += (size_t)sprintf(out.p + out.n, "}");
+    clip_error err = {0};
+    assert_int_equal(parse(out, merges, 4000, &err), CLIP_E_FORMAT);
+    if (!strstr(err.text, "collide")) fail_msg("%s", err.text);
+    free(json.p);
+    free(out.p);
+    free(merges.p);
+}
+
 static void absent_and_odd_files_are_reported(void **state) {
     char dir[] = "/tmp/clipsearch_vocabulary_XXXXXX", path[4096];
     clip_vocabulary v;
@@ -201,6 +232,7 @@ int main(void) {
         cmocka_unit_test(harmless_variations_are_read),
         cmocka_unit_test(a_model_of_an_absurd_size_takes_no_memory),
         cmocka_unit_test(a_tokenizer_of_another_kind_is_refused),
+        cmocka_unit_test(merges_made_to_collide_are_refused),
         cmocka_unit_test(absent_and_odd_files_are_reported),
     };
     return cmocka_run_group_tests_name("vocabulary", tests, NULL, NULL);
