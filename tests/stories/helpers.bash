@@ -1,8 +1,10 @@
 # helpers.bash: what every story starts with. `load helpers` at the top of a .bats file.
 #
 # A story runs the real program in a home of its own: nothing of the user's is read or written. Meson gives
-#   CLIPSEARCH  the program        MAKE_PHOTO           makes a photo (see make_photo.c)
-#   CLIPSEARCH_TINY     a tiny model's folder, so that a story takes no time; empty: the bundled model
+#   CLIPSEARCH   the program                         MAKE_PHOTO   makes a photo (see make_photo.c)
+#   TINY_MODEL   the folder of a tiny random model   MAKE_MODEL   makes another one (see make_model.c)
+# The tiny model stands in for the bundled one, so that a story takes no time; what words mean to it is chance, but equal
+# pictures are equal to it.
 # Output goes through `run --separate-stderr`, so $output is what a pipe would get and $stderr what a person would read.
 
 bats_require_minimum_version 1.5.0
@@ -11,7 +13,7 @@ setup() {
     unset CLIPSEARCH_DB CLIPSEARCH_MODEL
     export HOME="$BATS_TEST_TMPDIR/home" XDG_DATA_HOME="$BATS_TEST_TMPDIR/data" XDG_CACHE_HOME="$BATS_TEST_TMPDIR/cache"
     export LC_ALL=C.UTF-8 TZ=UTC
-    [ -z "$CLIPSEARCH_TINY" ] || export CLIPSEARCH_MODEL="$CLIPSEARCH_TINY"
+    mkdir -p "$XDG_DATA_HOME/clipsearch"
     photos="$BATS_TEST_TMPDIR/photos"
     mkdir -p "$HOME" "$photos"
     cd "$BATS_TEST_TMPDIR" || return 1
@@ -20,6 +22,9 @@ setup() {
 
 # clipsearch ARG...: the program under test.
 clipsearch() { "$CLIPSEARCH" "$@"; }
+
+# indexed [ARG...]: indexes $photos with the tiny model, quietly.
+indexed() { clipsearch index --quiet --model "$TINY_MODEL" "$@" "$photos"; }
 
 # photo FILE SEED [...]: makes a photo below $photos, with the folders it needs.
 photo() {
