@@ -23,6 +23,7 @@ typedef struct clip_job {
     clip_error *err;
     /* The photo is taken to end after this many stored rows: a first attempt found that no more exist. 0: all of them */
     int rows_known;
+    bool facts_known;             /* the outer file has said what EXIF says; the JPEG inside is not asked */
     /* to the caller */
     clip_photo photo;
     clip_picture picture;         /* CLIP_JOB_PICTURE */
@@ -52,5 +53,16 @@ void clip_exif_read(const uint8_t *tiff, size_t n, clip_photo *photo);
 
 clip_status clip_jpeg_decode(clip_job *job);
 clip_status clip_png_decode(clip_job *job);
+clip_status clip_raw_decode(clip_job *job);
+clip_status clip_webp_decode(clip_job *job); /* these four only where the build has them */
+clip_status clip_heif_decode(clip_job *job);
+clip_status clip_tiff_decode(clip_job *job);
+clip_status clip_gif_decode(clip_job *job);
+
+/* Whether a TIFF holds a sensor's data: then its preview is the photo. */
+bool clip_raw_is(const uint8_t *bytes, size_t n);
+
+/* The decoder of a format; NULL where this build has none. */
+clip_status (*clip_decoder_of(clip_format f))(clip_job *job);
 
 #endif

@@ -46,7 +46,9 @@ static clip_format sniff_iso_media(const uint8_t *bytes, size_t n)
  * directory is read. */
 static clip_format sniff_tiff(const uint8_t *bytes, size_t n)
 {
-    if (begins(bytes, n, "IIU\0", 4) || begins(bytes, n, "IIRO", 4) || begins(bytes, n, "IIRS", 4)) return CLIP_FORMAT_RAW;
+    static const char other[][5] = {"IIU\0", "IIRO", "IIRS", "MMOR"}; /* Panasonic's, Olympus's */
+    for (size_t i = 0; i < sizeof other / sizeof *other; i++)
+        if (begins(bytes, n, other[i], 4)) return CLIP_FORMAT_RAW;
     if (!begins(bytes, n, "II*\0", 4) && !begins(bytes, n, "MM\0*", 4)) return CLIP_FORMAT_UNKNOWN;
     return n >= 10 && bytes[8] == 'C' && bytes[9] == 'R' ? CLIP_FORMAT_RAW : CLIP_FORMAT_TIFF;
 }
@@ -56,12 +58,33 @@ clip_format clip_format_sniff(const uint8_t *bytes, size_t n)
     if (begins(bytes, n, "\xff\xd8\xff", 3)) return CLIP_FORMAT_JPEG;
     if (begins(bytes, n, "\x89PNG\r\n\x1a\n", 8)) return CLIP_FORMAT_PNG;
     if (begins(bytes, n, "RIFF", 4) && n >= 12 && !memcmp(bytes + 8, "WEBP", 4)) return CLIP_FORMAT_WEBP;
+    if (begins(bytes, n, "FUJIFILMCCD-RAW ", 16)) return CLIP_FORMAT_RAW;
     if (begins(bytes, n, "GIF87a", 6) || begins(bytes, n, "GIF89a", 6)) return CLIP_FORMAT_GIF;
     clip_format f = sniff_tiff(bytes, n);
     return f ? f : sniff_iso_media(bytes, n);
 }
 
-bool clip_format_supported(clip_format f)
+clip_status (*clip_decoder_of(clip_format f))(clip_job *job)
 {
-    return f == CLIP_FORMAT_JPEG || f == CLIP_FORMAT_PNG;
+    switch (f) {
+    case CLIP_FORMAT_JPEG: return clip_jpeg_decode;
+    case CLIP_FORMAT_PNG: return clip_png_decode;
+    case CLIP_FORMAT_RAW: return clip_raw_decode;
+#ifdef CLIP_HAVE_WEBP
+    case CLIP_FORMAT_WEBP: return clip_webp_decode;
+#endif
+#ifdef CLIP_HAVE_HEIF
+    case CLIP_FORMAT_HEIC:
+    case CLIP_FORMAT_AVIF: return clip_heif_decode;
+#endif
+#ifdef CLIP_HAVE_TIFF
+    case CLIP_FORMAT_TIFF: return clip_tiff_decode;
+#endif
+#ifdef CLIP_HAVE_GIF
+    case CLIP_FORMAT_GIF: return clip_gif_decode;
+#endif
+    default: return NULL;
+    }
 }
+
+bool clip_format_supported(clip_format f) { return clip_decoder_of(f) != NULL; }

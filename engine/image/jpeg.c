@@ -159,6 +159,7 @@ static void reader_init(jpeg_reader *r, clip_job *job)
 
 static void read_exif(jpeg_reader *r)
 {
+    if (r->job->facts_known) return;
     for (jpeg_saved_marker_ptr m = r->c.marker_list; m; m = m->next) {
         if (m->marker != JPEG_APP0 + 1 || m->data_length < 6 || memcmp(m->data, "Exif\0", 5) != 0) continue;
         clip_exif_read(m->data + 6, m->data_length - 6, &r->job->photo);

@@ -67,14 +67,10 @@ clip_status clip_job_start(clip_job *job, int width, int height, int scale)
 
 static clip_status decode(clip_job *job)
 {
-    switch (job->photo.format) {
-    case CLIP_FORMAT_JPEG: return clip_jpeg_decode(job);
-    case CLIP_FORMAT_PNG: return clip_png_decode(job);
-    case CLIP_FORMAT_UNKNOWN:
-        return clip_fail(job->err, CLIP_E_UNSUPPORTED, "not a photo of a known format");
-    default:
-        return clip_fail(job->err, CLIP_E_UNSUPPORTED, "this build cannot read %s", clip_format_name(job->photo.format));
-    }
+    clip_status (*decoder)(clip_job *) = clip_decoder_of(job->photo.format);
+    if (decoder) return decoder(job);
+    if (job->photo.format == CLIP_FORMAT_UNKNOWN) return clip_fail(job->err, CLIP_E_UNSUPPORTED, "not a photo of a known format");
+    return clip_fail(job->err, CLIP_E_UNSUPPORTED, "this build cannot read %s", clip_format_name(job->photo.format));
 }
 
 static void job_clear(clip_job *job)
@@ -87,6 +83,7 @@ static void job_clear(clip_job *job)
 static clip_status attempt(clip_job *job)
 {
     clip_format format = clip_format_sniff(job->bytes, job->n);
+    if (format == CLIP_FORMAT_TIFF && clip_raw_is(job->bytes, job->n)) format = CLIP_FORMAT_RAW;
     job->photo = (clip_photo){.format = format, .orientation = 1, .truncated = job->rows_known != 0};
     job->rows_missing_from = 0;
     clip_status s = decode(job);
