@@ -61,12 +61,17 @@ static int read_stream(int fd, const char *name, uint8_t **bytes, size_t *n)
     return 0;
 }
 
+static char *shown(const char *path)
+{
+    return strcmp(path, "-") == 0 ? strdup("standard input") : cli_quote_path(path);
+}
+
 static int read_file(const char *path, uint8_t **bytes, size_t *n)
 {
     clip_error err = {0};
     struct stat st;
     bool standard = strcmp(path, "-") == 0;
-    char *name = standard ? strdup("standard input") : cli_quote_path(path);
+    char *name = shown(path);
     int status = 0, fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (!name) status = cli_fail("memory ran out");
     else if (fd < 0 || fstat(fd, &st)) status = cli_fail("cannot open %s: %s", name, strerror(errno));
@@ -88,7 +93,7 @@ static int encode_bytes(query_encoder *e, const char *path, const uint8_t *bytes
     if (!row) return cli_fail("memory ran out");
     int status = 0;
     if (clip_photo_to_row(e->model, bytes, n, NULL, row, &info, &err)) {
-        char *name = cli_quote_path(path);
+        char *name = shown(path);
         status = cli_fail("cannot read %s as a photo: %s", name ? name : path, err.text);
         free(name);
     } else if (clip_image_encode(e->image, row, 1, out, &err)) {

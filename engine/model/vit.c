@@ -184,7 +184,7 @@ static clip_status pack_all(vit *t, clip_error *err)
 static size_t most_scratch(const vit *t)
 {
     size_t most = 0;
-    for (int p = 0; p < 2; p++)
+    for (int p = 0; p < (t->options.batch > 1 ? 2 : 1); p++)
         for (size_t i = 0; i < PLAN_MATMULS; i++) {
             size_t n = clip_matmul_scratch((&t->plans[p].patches)[i]);
             if (n > most) most = n;
