@@ -106,6 +106,8 @@ char *cli_data_home(void); /* $XDG_DATA_HOME/clipsearch, allocated */
 /* The absolute form of a path: its real one where it exists; else made absolute, with . and .. taken out by their
  * letters, so that a file on an unplugged drive can still be named. Allocated; NULL when memory ran out. */
 char *cli_absolute(const char *path);
+/* The same for a name that may be a symbolic link, which stays one: its folder's real path and its own name. */
+char *cli_absolute_link(const char *path);
 
 /* ---- messages ------------------------------------------------------------------------------------------------------ */
 

@@ -125,24 +125,30 @@ static void clean(char *path) /* absolute; takes out "", "." and ".." in place *
     *out = 0;
 }
 
-/* The last component of a photo's path may be a symbolic link; the folder's real path is what the library knows, and
- * an absent file in a present folder still gets that. */
-char *cli_absolute(const char *path)
+static char *without_links(const char *path)
 {
-    char *whole = realpath(path, NULL);
-    if (whole) return whole;
-    char *cwd = path[0] == '/' ? strdup("") : getcwd(NULL, 0);
-    whole = cwd ? format_new("%s/%s", cwd, path) : NULL;
+    char *cwd = path[0] == '/' ? strdup("") : getcwd(NULL, 0), *whole = cwd ? format_new("%s/%s", cwd, path) : NULL;
     free(cwd);
-    if (!whole) return NULL;
-    clean(whole);
-    char *slash = strrchr(whole, '/');
-    if (slash == whole) return whole;
+    if (whole) clean(whole);
+    return whole;
+}
+
+char *cli_absolute_link(const char *path)
+{
+    char *whole = without_links(path), *slash = whole ? strrchr(whole, '/') : NULL, *joined = NULL;
+    if (!slash || slash == whole) return whole;
     *slash = 0;
-    char *folder = realpath(whole, NULL), *joined = folder ? format_new("%s/%s", folder, slash + 1) : NULL;
+    char *folder = realpath(whole, NULL);
+    if (folder) joined = format_new("%s/%s", strcmp(folder, "/") == 0 ? "" : folder, slash + 1);
     *slash = '/';
     free(folder);
     if (!joined) return whole;
     free(whole);
     return joined;
+}
+
+char *cli_absolute(const char *path)
+{
+    char *whole = realpath(path, NULL);
+    return whole ? whole : cli_absolute_link(path);
 }

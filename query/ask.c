@@ -12,21 +12,12 @@
 /* The row of the photo at this path: by its real path, else by the name that a symbolic link gives it in its folder. */
 static store_status find_photo(query_library *l, const char *path, store_photo *out, store_error *err)
 {
+    char *places[] = {cli_absolute(path), cli_absolute_link(path)};
     store_status s = STORE_E_NOT_FOUND;
-    char *real = cli_absolute(path), *folder = strdup(path);
-    if (real) s = store_photo_by_absolute(l->store, real, out, err);
-    char *slash = folder ? strrchr(folder, '/') : NULL;
-    if (s == STORE_E_NOT_FOUND && slash > folder && slash[1]) {
-        *slash = 0;
-        char *in = realpath(folder, NULL), *named = NULL;
-        if (in && asprintf(&named, "%s/%s", in, slash + 1) >= 0) {
-            s = store_photo_by_absolute(l->store, named, out, err);
-            free(named);
-        }
-        free(in);
+    for (int i = 0; i < 2; i++) {
+        if (places[i] && s == STORE_E_NOT_FOUND) s = store_photo_by_absolute(l->store, places[i], out, err);
+        free(places[i]);
     }
-    free(folder);
-    free(real);
     return s;
 }
 

@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- prune ---- */
 
@@ -154,16 +155,20 @@ static int forget(cli *c, store *s, const char *path)
 {
     store_error err = {0};
     int64_t n = 0;
-    char count[32], *whole = cli_absolute(path), *name = whole ? cli_quote_path(whole) : NULL;
+    char count[32], *whole = cli_absolute(path), *link = cli_absolute_link(path);
+    char *name = link ? cli_quote_path(link) : NULL;
     int status = 0;
-    if (!name) status = cli_fail("memory ran out");
-    else if (store_forget_below(s, whole, &n, &err)) status = cli_fail("%s", err.text);
+    if (!whole || !name) status = cli_fail("memory ran out");
+    else if (store_forget_below(s, whole, &n, &err) ||
+             (!n && strcmp(whole, link) != 0 && store_forget_below(s, link, &n, &err)))
+        status = cli_fail("%s", err.text);
     else if (n) cli_say(c, "%s photo%s forgotten: %s", cli_count(n, count), n == 1 ? "" : "s", name);
     else {
         cli_warn("nothing in the library is at %s", name);
         status = 1;
     }
     free(name);
+    free(link);
     free(whole);
     return status;
 }

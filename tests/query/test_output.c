@@ -222,6 +222,9 @@ static void paths_are_made_absolute_whether_or_not_they_exist(void **state)
     expect_absolute("link/gone.jpg", "/real/gone.jpg");
     expect_absolute("gone/x/../y/./z//b.jpg", "/gone/y/z/b.jpg");
     expect_absolute(".", "");
+    char *link = cli_absolute_link("link");
+    assert_string_equal(link + strlen(folder), "/link");
+    free(link);
     char *root = cli_absolute("/no-such-folder/../../..");
     assert_string_equal(root, "/");
     free(root);

@@ -172,6 +172,9 @@ names() { awk -F/ '{print $NF}' <<<"$output" | tr '\n' ' '; }
     try similar "$photos/beach/a.jpg" --paths
     expect_not_in_output "a.jpg"
     [ "${#lines[@]}" -eq 4 ] || fail_with "expected the four others"
+    ln -s "$photos/beach/a.jpg" link.jpg
+    try similar link.jpg --paths
+    expect_not_in_output "a.jpg"
     cp "$photos/beach/a.jpg" "$photos/copy.jpg"
     indexed
     try similar "$photos/beach/a.jpg" --paths -k 1
