@@ -29,6 +29,7 @@ typedef struct raw_reader {
     size_t todo[MAX_DIRECTORIES]; /* directories found, in order; the first `done` have been read */
     int found, done;
     bool is_raw;                 /* something in it is sensor data */
+    bool cut;                    /* a preview goes beyond the end of the file */
     int orientation;
     span best;                   /* the largest preview so far */
     int64_t best_pixels;
@@ -66,6 +67,7 @@ static int64_t jpeg_pixels(const uint8_t *p, size_t n)
 
 static void consider(raw_reader *r, size_t at, size_t n)
 {
+    if (!within(r, at, n)) r->cut = true;
     if (!within(r, at, 4)) return;
     if (n > r->n - at) n = r->n - at; /* a truncated file still has the beginning of its preview */
     int64_t pixels = jpeg_pixels(r->bytes + at, n);
@@ -168,5 +170,6 @@ clip_status clip_raw_decode(clip_job *job)
     if (!r.best_pixels) return clip_fail(job->err, CLIP_E_UNSUPPORTED, "a raw photo without a preview");
     clip_exif_read(job->bytes, job->n < MAX_EXIF ? job->n : MAX_EXIF, &job->photo);
     job->photo.orientation = r.orientation;
+    job->photo.truncated |= r.cut;
     return decode_preview(job, r.best, true);
 }

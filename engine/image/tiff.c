@@ -69,6 +69,18 @@ static int source_close(thandle_t h)
 
 static toff_t source_size(thandle_t h) { return ((tiff_source *)h)->n; }
 
+/* The bytes are handed out in place: nothing is copied, and Debian 12's libtiff (4.5.0) refuses uncompressed tiles that it
+ * has to read into a buffer of its own. */
+static int source_map(thandle_t h, void **base, toff_t *n)
+{
+    tiff_source *s = h;
+    *base = (void *)s->bytes;
+    *n = s->n;
+    return 1;
+}
+
+static void source_unmap(thandle_t h, void *base, toff_t n) { (void)h, (void)base, (void)n; }
+
 static int on_error(TIFF *t, void *source, const char *module, const char *format, va_list ap)
 {
     (void)t, (void)module;
@@ -89,9 +101,8 @@ static TIFF *open_memory(tiff_source *s)
     tiff.TIFFOpenOptionsSetMaxSingleMemAlloc(o, MAX_SINGLE_ALLOCATION);
     tiff.TIFFOpenOptionsSetErrorHandlerExtR(o, on_error, s);
     tiff.TIFFOpenOptionsSetWarningHandlerExtR(o, on_warning, s);
-    /* "m": no mapping, which for bytes in memory would only be another way to read them */
-    TIFF *t = tiff.TIFFClientOpenExt("photo", "rm", s, source_read, source_write, source_seek, source_close, source_size,
-                                     NULL, NULL, o);
+    TIFF *t = tiff.TIFFClientOpenExt("photo", "r", s, source_read, source_write, source_seek, source_close, source_size,
+                                     source_map, source_unmap, o);
     tiff.TIFFOpenOptionsFree(o);
     return t;
 }

@@ -14,7 +14,7 @@ static void save(const char *target, const char *name, sample_file f)
     snprintf(path, sizeof path, "%s/%s", folder, target);
     mkdir(path, 0777);
     snprintf(path, sizeof path, "%s/%s/%s", folder, target, name);
-    FILE *out = fopen(path, "wb");
+    FILE *out = f.bytes ? fopen(path, "wb") : NULL;
     if (!out || fwrite(f.bytes, 1, f.n, out) != f.n || fclose(out)) {
         perror(path);
         exit(1);
@@ -42,6 +42,7 @@ int main(int argc, char **argv)
 {
     if (argc != 2) return 2;
     folder = argv[1];
+    /* Half of the file's kinds are made by libraries that a machine may lack: run it where all of them are. */
     sample_exif full = {.orientation = 6, .make = "Canon", .model = "Canon EOS 5D", .date = "2023:07:14 18:30:00",
                         .date_original = "2023:07:14 18:30:00", .lat_ref = "N", .lat = {47, 1, 30, 1, 0, 1},
                         .lon_ref = "E", .lon = {8, 1, 15, 1, 0, 1}};
@@ -66,6 +67,24 @@ int main(int argc, char **argv)
     save_png("rgba.png", (sample_png){.colour_type = 6, .bits = 8, .exif = &exif, .exif_last = true});
     save_png("gray1-interlaced.png", (sample_png){.colour_type = 0, .bits = 1, .interlaced = true, .transparent = true});
     save_png("palette4.png", (sample_png){.colour_type = 3, .bits = 4, .transparent = true});
+
+    uint8_t *pixels = sample_pixels(64, 64, 1);
+    save("webp", "lossy.webp", sample_webp_make(pixels, 24, 20, false));
+    save("webp", "lossless.webp", sample_webp_make(pixels, 24, 20, true));
+    save("heif", "turned.heic", sample_heif_make(pixels, 64, 64, false, 6)); /* smaller than 64 HEVC cannot */
+    save("heif", "upright.avif", sample_heif_make(pixels, 16, 16, true, 1));
+    save("gif", "plain.gif", sample_gif_make(pixels, 24, 20, false));
+    save("gif", "interlaced.gif", sample_gif_make(pixels, 24, 20, true));
+    save("tiff", "plain.tif", sample_tiff_make(pixels, 24, 20, &(sample_tiff){.orientation = 6, .rows_per_strip = 5}));
+    save("tiff", "lzw-tiled.tif", sample_tiff_make(pixels, 24, 20, &(sample_tiff){.compression = 5, .tiled = true}));
+    save("tiff", "gray16-deflate.tif", sample_tiff_make(pixels, 24, 20, &(sample_tiff){.compression = 8, .gray16 = true}));
+    sample_file small = sample_jpeg_make(pixels, 8, 8, &(sample_jpeg){0}), large = sample_jpeg_make(pixels, 24, 20, &(sample_jpeg){0});
+    save("raw", "little.dng", sample_raw_make(&small, &large, 6, false));
+    save("raw", "big.nef", sample_raw_make(&large, &small, 3, true));
+    save("raw", "fuji.raf", sample_raf_make(&small));
+    sample_file_free(&small);
+    sample_file_free(&large);
     sample_file_free(&exif);
+    free(pixels);
     return 0;
 }

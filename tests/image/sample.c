@@ -181,6 +181,62 @@ sample_file sample_exif_make(const sample_exif *e)
     return f;
 }
 
+/* ---- raw ------------------------------------------------------------------------------------------------------- */
+
+sample_file sample_raw_make(const sample_file *small, const sample_file *large, int orientation, bool big_endian)
+{
+    tiff t = {.data = 8, .big = big_endian};
+    memcpy(t.bytes, big_endian ? "MM" : "II", 2);
+    put(&t, 2, 42, 2);
+    put(&t, 4, 8, 4);
+    uint32_t first = tiff_directory(&t);
+    tiff_text(&t, 0x10f, "Canon");
+    tiff_text(&t, 0x110, "Canon EOS R5");
+    tiff_number(&t, 0x112, 3, (uint32_t)orientation);
+    tiff_entry(&t, 0x14a, 4, 2); /* two sub-directories */
+    size_t sub_entry = t.entry - 4;
+    tiff_number(&t, 0x201, 4, 0);
+    size_t small_entry = t.entry - 4;
+    tiff_number(&t, 0x202, 4, (uint32_t)small->n);
+    tiff_close(&t, first);
+    uint32_t list = (uint32_t)t.data;
+    put(&t, sub_entry, list, 4);
+    t.data += 8;
+
+    uint32_t second = tiff_directory(&t);
+    tiff_number(&t, 0x103, 3, 6);
+    tiff_number(&t, 0x111, 4, 0);
+    size_t large_entry = t.entry - 4;
+    tiff_number(&t, 0x117, 4, (uint32_t)large->n);
+    tiff_close(&t, second);
+    uint32_t third = tiff_directory(&t);
+    tiff_number(&t, 0x103, 3, 1);
+    tiff_number(&t, 0x106, 3, 32803);
+    tiff_close(&t, third);
+    put(&t, list, second, 4);
+    put(&t, list + 4, third, 4);
+    put(&t, small_entry, (uint32_t)t.data, 4);
+    put(&t, large_entry, (uint32_t)(t.data + small->n), 4);
+
+    sample_file f = {must(malloc(t.data + small->n + large->n)), t.data + small->n + large->n};
+    memcpy(f.bytes, t.bytes, t.data);
+    memcpy(f.bytes + t.data, small->bytes, small->n);
+    memcpy(f.bytes + t.data + small->n, large->bytes, large->n);
+    return f;
+}
+
+sample_file sample_raf_make(const sample_file *jpeg)
+{
+    tiff t = {.big = true};
+    memcpy(t.bytes, "FUJIFILMCCD-RAW 0201", 20);
+    put(&t, 84, 148, 4);
+    put(&t, 88, (uint32_t)jpeg->n, 4);
+    sample_file f = {must(malloc(148 + jpeg->n)), 148 + jpeg->n};
+    memcpy(f.bytes, t.bytes, 148);
+    memcpy(f.bytes + 148, jpeg->bytes, jpeg->n);
+    return f;
+}
+
 /* ---- JPEG ------------------------------------------------------------------------------------------------------ */
 
 static void jpeg_colour(struct jpeg_compress_struct *c, sample_colour colour)

@@ -59,6 +59,25 @@ typedef struct sample_png {
 
 sample_file sample_png_make(const void *pixels, int w, int h, const sample_png *o);
 
+/* A raw photo as cameras write them: a TIFF whose first directory has a small preview, whose second the large one, and a
+ * third the sensor's data (here nothing). */
+sample_file sample_raw_make(const sample_file *small, const sample_file *large, int orientation, bool big_endian);
+
+/* Fuji's form: a header that points at one JPEG. */
+sample_file sample_raf_make(const sample_file *jpeg);
+
+/* The formats beyond JPEG and PNG, each there when the build has it; bytes is NULL where this machine cannot write it. */
+sample_file sample_webp_make(const uint8_t *pixels, int w, int h, bool lossless);
+sample_file sample_heif_make(const uint8_t *pixels, int w, int h, bool avif, int orientation);
+sample_file sample_gif_make(const uint8_t *pixels, int w, int h, bool interlaced); /* pixels: 0..255 gray, [h][w] */
+
+typedef struct sample_tiff {
+    int orientation, compression, rows_per_strip; /* 0: upright, none, all */
+    bool tiled, gray16;       /* gray16 takes pixels of 2 bytes */
+} sample_tiff;
+
+sample_file sample_tiff_make(const uint8_t *pixels, int w, int h, const sample_tiff *o);
+
 void sample_file_free(sample_file *f);
 
 #endif
