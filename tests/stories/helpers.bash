@@ -56,3 +56,24 @@ on_terminal() {
     printf -v command '%q ' "$CLIPSEARCH" "$@"
     run bash -c "script -qec $(printf %q "$command") /dev/null </dev/null | tr -d '\r'; exit \${PIPESTATUS[0]}"
 }
+
+# answer_on_terminal TEXT PROMPT ARG...: the same with a terminal as stdin too, on which TEXT is typed once PROMPT is there.
+answer_on_terminal() {
+    local text="$1" prompt="$2" command waited
+    shift 2
+    printf -v command '%q ' "$CLIPSEARCH" "$@"
+    rm -f typed shown
+    mkfifo typed
+    : >shown
+    script -qfec "$command" shown <typed >/dev/null &
+    exec {keyboard}>typed
+    for ((waited = 0; waited < 200; waited++)); do
+        grep -qF -- "$prompt" shown && break
+        sleep 0.05
+    done
+    printf '%s\n' "$text" >&"$keyboard"
+    status=0
+    wait $! || status=$?
+    exec {keyboard}>&-
+    output=$(sed '1d;/^Script done/d' shown | tr -d '\r')
+}

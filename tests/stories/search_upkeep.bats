@@ -86,10 +86,12 @@ $photos/two/c.jpg"
     indexed
     rm "$photos/one/a.jpg"
     indexed
-    run bash -c "printf '\n' | script -qec \"'$CLIPSEARCH' prune\" /dev/null | tr -d '\r'"
+    answer_on_terminal "" "[y/N]" prune
+    expect_status 0
     expect_in_output "Forget 1 missing photo? [y/N]"
     expect_in_output "nothing was forgotten"
-    run bash -c "printf 'y\n' | script -qec \"'$CLIPSEARCH' prune\" /dev/null | tr -d '\r'"
+    answer_on_terminal y "[y/N]" prune
+    expect_status 0
     expect_in_output "1 photo forgotten"
 }
 
