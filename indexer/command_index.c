@@ -314,6 +314,9 @@ static const cli_usage usage = {
         "Ctrl-C finishes what has been read; the same command goes on from there.",
     .examples = "clipsearch index ~/Pictures\nclipsearch index --exclude '*.png' --exclude Screenshots/ ~/Pictures /mnt/photos\n"
                 "clipsearch index --dry-run",
+    .exits = "0    done; files that could not be read are counted and remembered\n"
+             "2    an error, which stderr explains\n"
+             "130  interrupted; the same command goes on from there\n",
 };
 
 int indexer_command_index(struct cli *c, int argc, char **argv) {
