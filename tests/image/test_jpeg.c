@@ -351,7 +351,10 @@ static int status_in_a_child(const void *file)
  * 768 MB of coefficients, and where they do not exist it is told so. */
 static void large_photos_are_decoded_or_refused_in_little_memory(void **state)
 {
-    if (!CONFINED_POSSIBLE) skip();
+    if (!CONFINED_POSSIBLE) {
+        print_message("# skipped: sanitizers need the address space\n");
+        return;
+    }
     uint8_t *pixels = smooth(W, H, 3);
     for (int progressive = 0; progressive < 2; progressive++) {
         sample_file f = sample_jpeg_make(pixels, W, H, &(sample_jpeg){.progressive = progressive});

@@ -90,7 +90,10 @@ static void equals_pillow(void **state) { assert_int_equal(check_references(&cli
 static void fast_kernels_equal_pillow(void **state)
 {
     const clip_resample_kernels *k = clip_resample_pick();
-    if (k == &clip_resample_c) skip();
+    if (k == &clip_resample_c) {
+        print_message("# skipped: this CPU has only the plain kernels\n"); /* skip() counts as a failure in TAP */
+        return;
+    }
     assert_int_equal(check_references(k), 76);
 }
 
@@ -204,7 +207,10 @@ static void pictures_for_looking_at_keep_their_ratio(void **state)
 static void fast_kernels_equal_the_plain_ones(void **state)
 {
     const clip_resample_kernels *k = clip_resample_pick();
-    if (k == &clip_resample_c) skip();
+    if (k == &clip_resample_c) {
+        print_message("# skipped: this CPU has only the plain kernels\n"); /* skip() counts as a failure in TAP */
+        return;
+    }
     for (int w = 1; w <= 70; w++) {
         int h = 1 + w * 7 % 41;
         uint8_t *pixels = sample_pixels(w, h, (uint32_t)w);
