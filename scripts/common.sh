@@ -16,7 +16,7 @@ fail() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 2; }
 packages_build='gcc libc6-dev meson ninja-build pkg-config libdnnl-dev libsqlite3-dev libjpeg-dev libpng-dev libexif-dev
     libutf8proc-dev libjansson-dev libxxhash-dev libopenblas-dev g++'
 packages_faiss='cmake make dpkg-dev ca-certificates'
-packages_test='libcmocka-dev bats sqlite3 jq groff-base'
+packages_test='libcmocka-dev bats sqlite3 jq'
 
 # Prints those of the packages $* that are not installed.
 missing_packages() {

@@ -41,11 +41,13 @@ names() { awk -F/ '{print $NF}' <<<"$output" | tr '\n' ' '; }
 }
 
 @test "the second time a text is asked, the model is not needed and the answer is the same" {
+    # A copy that may vanish: other stories use the original at the same time.
+    cp -r "$TINY_MODEL" brief
+    clipsearch index --quiet --model ./brief "$photos"
     try search something new
     local first="$output"
-    mv "$TINY_MODEL" "$TINY_MODEL.away" 2>/dev/null || skip "the build folder is read-only"
+    rm -r brief
     try search something new
-    mv "$TINY_MODEL.away" "$TINY_MODEL"
     expect_status 0
     expect_output "$first"
 }
