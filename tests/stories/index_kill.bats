@@ -1,0 +1,33 @@
+# index_kill.bats: killed at any instant, the library is whole and the next run completes it.
+load helpers
+
+# Twenty rounds on one library: new photos, a rename and a change each time, then kill -9 at a random instant. In the end the library holds
+# what one undisturbed run over the same tree holds.
+@test "kill -9 twenty times loses nothing" {
+    RANDOM=7
+    killed=0
+    for ((round = 0; round < 20; round++)); do
+        for ((n = 0; n < 12; n++)); do photo "$round/$n.jpg" $((round * 100 + n)) 96 72; done
+        photo "0/0.jpg" $((5000 + round)) 96 72
+        [ ! -e "$photos/0/1.jpg" ] || mv "$photos/0/1.jpg" "$photos/renamed.jpg"
+        [ ! -e "$photos/renamed.jpg" ] || mv "$photos/renamed.jpg" "$photos/$round/renamed.jpg"
+        clipsearch index -q "$photos" 2>index.err &
+        pid=$!
+        sleep "0.$(printf %03d $((RANDOM % 400)))"
+        kill -9 $pid 2>/dev/null && killed=$((killed + 1))
+        wait $pid 2>/dev/null || true
+        if [ -e "$XDG_DATA_HOME/clipsearch/library.db" ]; then
+            try check
+            [[ "$status" -eq 0 || "$stderr" == *"nothing is indexed"* ]] || fail_with "round $round: the library is not whole"
+        fi
+    done
+    [ "$killed" -ge 10 ] || fail_with "only $killed were killed in time"
+    try index "$photos"
+    expect_status 0
+    try check
+    expect_status 0
+    clipsearch --db undisturbed.db index -q "$photos"
+    run "$COMPARE_LIBRARIES" "$XDG_DATA_HOME/clipsearch/library.db" undisturbed.db 0.99999
+    [ "$status" -eq 0 ] || fail_with "the libraries differ"
+    [[ "$output" == *"240 photos"* ]] || fail_with "expected 240 photos"
+}
