@@ -102,12 +102,16 @@ store_status store_photo_like(store *s, int64_t size, int64_t mtime_ns, uint64_t
     return take(s, q, out, has_vector, err);
 }
 
+/* Two questions, so that the first answer ends the search: a content that ten thousand files share must not be sorted for each. */
 store_status store_photo_with_hash(store *s, const uint8_t hash[16], int64_t model_id, store_photo *out, bool *has_vector,
                                    store_error *err)
 {
-    db_stmt *q = db_prepare(s->db, "SELECT " COLUMNS ", " HAS_VECTOR " AS has FROM photos p WHERE hash = ? "
-                            "ORDER BY has DESC, state, id DESC LIMIT 1");
+    db_stmt *q = db_prepare(s->db, "SELECT " COLUMNS ", 1 FROM photos p WHERE hash = ? AND " HAS_VECTOR " ORDER BY id LIMIT 1");
+    db_blob(q, hash, 16);
     db_int(q, model_id);
+    store_status st = take(s, q, out, has_vector, err);
+    if (st != STORE_E_NOT_FOUND) return st;
+    q = db_prepare(s->db, "SELECT " COLUMNS ", 0 FROM photos p WHERE hash = ? ORDER BY id LIMIT 1");
     db_blob(q, hash, 16);
     return take(s, q, out, has_vector, err);
 }
