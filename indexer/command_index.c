@@ -50,14 +50,19 @@ static volatile sig_atomic_t stop_signal;
 
 static void on_signal(int sig) { stop_signal = sig; }
 
-/* The first signal asks, the second one kills. */
-static void watch_signals(bool watch) {
-    struct sigaction a = {.sa_flags = SA_RESETHAND};
+/* The first signal asks, the second one kills. One that our parent had us ignore stays ignored. */
+static void watch_signal(int sig, bool watch) {
+    struct sigaction a = {.sa_flags = SA_RESETHAND}, before;
+    if (sigaction(sig, NULL, &before) || before.sa_handler == SIG_IGN) return;
     if (watch) a.sa_handler = on_signal;
     else a.sa_handler = SIG_DFL;
     sigemptyset(&a.sa_mask);
-    sigaction(SIGINT, &a, NULL);
-    sigaction(SIGTERM, &a, NULL);
+    sigaction(sig, &a, NULL);
+}
+
+static void watch_signals(bool watch) {
+    watch_signal(SIGINT, watch);
+    watch_signal(SIGTERM, watch);
 }
 
 static bool on_stop(void *ctx) {
@@ -72,6 +77,7 @@ static bool on_stop(void *ctx) {
 
 static void on_progress(const indexer_report *so_far, int64_t done, int64_t total, void *ctx) {
     command *k = ctx;
+    if (k->json) fflush(stdout); /* a program that reads us follows the run */
     progress_show(&k->bar, total < 0 ? "Looking for photos" : "Reading photos", "photos", done, total);
 }
 

@@ -1,6 +1,8 @@
 # index_broken.bats: bad files stop nobody.
 load helpers
 
+story_setup() { export CLIPSEARCH_MODEL="$TINY_MODEL"; }
+
 summary() { tail -n 1 <<<"$output"; }
 
 @test "broken files are named with their reasons, remembered, and tried again when they change" {

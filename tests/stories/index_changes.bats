@@ -1,7 +1,7 @@
 # index_changes.bats: the library follows what happens to the photos.
 load helpers
 
-story_setup() { for n in 1 2 3; do photo "$n.jpg" $n; done; photo "trip/4.jpg" 4; }
+story_setup() { export CLIPSEARCH_MODEL="$TINY_MODEL"; for n in 1 2 3; do photo "$n.jpg" $n; done; photo "trip/4.jpg" 4; }
 
 # counts '"new":4' ...: indexes and expects these fields in the summary; every fate that is not named must be 0.
 counts() {

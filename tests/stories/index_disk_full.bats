@@ -1,6 +1,8 @@
 # index_disk_full.bats: a disk that fills up ends the run with a clear message and loses nothing.
 load helpers
 
+story_setup() { export CLIPSEARCH_MODEL="$TINY_MODEL"; }
+
 # A file system of 1 MB needs root, or a user namespace in which we are.
 @test "a full disk is told, and what was committed is safe" {
     unshare -m true 2>/dev/null || unshare -rm true 2>/dev/null || skip "no small file system can be mounted here"

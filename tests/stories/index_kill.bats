@@ -1,6 +1,8 @@
 # index_kill.bats: killed at any instant, the library is whole and the next run completes it.
 load helpers
 
+story_setup() { export CLIPSEARCH_MODEL="$TINY_MODEL"; }
+
 # Twenty rounds on one library: new photos, a rename and a change each time, then kill -9 at a random instant. In the end the library holds
 # what one undisturbed run over the same tree holds.
 @test "kill -9 twenty times loses nothing" {

@@ -1,6 +1,8 @@
 # index_roots.bats: drives come and go.
 load helpers
 
+story_setup() { export CLIPSEARCH_MODEL="$TINY_MODEL"; }
+
 drive() { mkdir -p "$1"; for n in 1 2 3 4; do "$MAKE_PHOTO" "$1/$n.jpg" $n; done; }
 
 last() { summary=$(tail -n 1 <<<"$output"); [[ "$summary" == *"$1"* ]] || fail_with "expected $1"; }
