@@ -27,7 +27,14 @@ void query_find_finish(query_find *f)
     query_filter_finish(&f->filter);
 }
 
-/* A folder that lies in no root explains why nothing was found; so does a root that was never named. */
+static bool is_at_or_below(const char *path, const char *folder)
+{
+    size_t n = strlen(folder);
+    while (n && folder[n - 1] == '/') n--;
+    return strncmp(path, folder, n) == 0 && (path[n] == '/' || !path[n]);
+}
+
+/* A folder that has nothing to do with what was indexed explains why nothing was found. */
 static void explain_folders(query_library *l, const query_filter *f)
 {
     store_root *roots = NULL;
@@ -37,13 +44,11 @@ static void explain_folders(query_library *l, const query_filter *f)
     for (size_t i = 0; i < f->filter.n_under; i++) {
         const char *folder = f->filter.under[i];
         bool known = false;
-        for (size_t r = 0; r < n && !known; r++) {
-            size_t a = strlen(roots[r].path), b = strlen(folder), shorter = a < b ? a : b;
-            char next = a < b ? folder[a] : roots[r].path[b];
-            known = strncmp(roots[r].path, folder, shorter) == 0 &&
-                    (next == '/' || !next || (shorter && folder[shorter - 1] == '/'));
-        }
-        if (!known) cli_say(l->c, "%s is in no folder that was indexed; `clipsearch status` lists those", folder);
+        for (size_t r = 0; r < n && !known; r++)
+            known = is_at_or_below(folder, roots[r].path) || is_at_or_below(roots[r].path, folder);
+        char *name = known ? NULL : cli_quote_path(folder);
+        if (name) cli_say(l->c, "%s is in no folder that was indexed; `clipsearch status` lists those", name);
+        free(name);
     }
     store_roots_free(roots, n);
 }

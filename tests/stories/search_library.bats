@@ -176,6 +176,20 @@ load helpers
     [ "$known_status" -eq 0 ] && [ "$known" = "$before" ] || fail_with "the same question got: $known"
 }
 
+@test "the model that comes with the program is found beside it, wherever it was installed" {
+    mkdir -p prefix/bin prefix/share/clipsearch/models
+    cp "$CLIPSEARCH" prefix/bin/
+    cp -r "$TINY_MODEL" prefix/share/clipsearch/models/default
+    run --separate-stderr prefix/bin/clipsearch model info
+    expect_status 0
+    expect_in_output "$PWD/prefix/share/clipsearch/models/default"
+    mkdir -p tree/build tree/models
+    cp "$CLIPSEARCH" tree/build/
+    cp -r "$TINY_MODEL" tree/models/default
+    run --separate-stderr tree/build/clipsearch model info
+    expect_in_output "$PWD/tree/models/default"
+}
+
 @test "a wrong model folder is named with what is wrong in it" {
     "$MAKE_MODEL" broken 1
     truncate -s 1000 broken/open_clip_model.safetensors
