@@ -6,8 +6,8 @@
  *   context   struct cli: what the global options and the environment said
  *
  * stdout is data, stderr is conversation. Exit status: 0 found or done, 1 nothing found, 2 an error, 130 interrupted.
- * The only code that reads environment variables: CLIPSEARCH_DB, CLIPSEARCH_MODEL, XDG_DATA_HOME, XDG_CACHE_HOME, HOME,
- * NO_COLOR. No locale is ever set: numbers are written with a point, and names compare by bytes.
+ * The only code that reads environment variables: CLIPSEARCH_DB, CLIPSEARCH_MODEL, XDG_DATA_HOME, HOME. No locale is ever
+ * set: numbers are written with a point, and names compare by bytes.
  *
  * Ownership  Strings in struct cli belong to it. Lists own their arrays, not their strings, which point into argv.
  * Threads    Everything here belongs to the main thread.
@@ -111,7 +111,7 @@ char *cli_absolute_link(const char *path);
 
 /* ---- messages ------------------------------------------------------------------------------------------------------ */
 
-/* "clipsearch: " + text + newline on stderr. cli_fail returns 2, so that a command can `return cli_fail(...)`. */
+/* "clipsearch: " + text + newline on stderr; control characters come out as \ooo. cli_fail returns 2, so that a command can `return cli_fail(...)`. */
 int cli_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void cli_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void cli_say(const cli *c, const char *format, ...) __attribute__((format(printf, 2, 3))); /* not when quiet */

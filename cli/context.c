@@ -29,12 +29,25 @@ void cli_finish(cli *c)
     *c = (cli){0};
 }
 
+/* Messages quote names of files and of what is in them; such text must not steer the terminal. */
+static void put_harmless(FILE *f, const char *text)
+{
+    for (; *text; text++) {
+        unsigned char byte = (unsigned char)*text;
+        if ((byte < 32 && byte != '\n' && byte != '\t') || byte == 127) fprintf(f, "\\%03o", byte);
+        else putc(byte, f);
+    }
+}
+
 static void say(const char *format, va_list list)
 {
+    char *text = NULL;
     fflush(stdout); /* so that results and remarks come in their order where both reach one terminal */
+    if (vasprintf(&text, format, list) < 0) text = NULL;
     fputs("clipsearch: ", stderr);
-    vfprintf(stderr, format, list);
+    put_harmless(stderr, text ? text : "memory ran out");
     putc('\n', stderr);
+    free(text);
 }
 
 int cli_fail(const char *format, ...)

@@ -184,6 +184,12 @@ static void lists_are_freed_when_a_later_option_is_wrong(void **state)
     wrong("--add 1 --add 2 --nonsense", "there is no option");
 }
 
+static void what_was_typed_cannot_steer_the_terminal(void **state)
+{
+    wrong("--\x1b[31mred", "\\033[31mred");
+    assert_null(strchr(said, '\x1b'));
+}
+
 static void long_nonsense_is_survived(void **state)
 {
     char line[400] = "--";
@@ -205,6 +211,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_like_nothing_gets_none, setup, teardown),
         cmocka_unit_test_setup_teardown(values_that_do_not_fit_are_named, setup, teardown),
         cmocka_unit_test_setup_teardown(lists_are_freed_when_a_later_option_is_wrong, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_was_typed_cannot_steer_the_terminal, setup, teardown),
         cmocka_unit_test_setup_teardown(long_nonsense_is_survived, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
