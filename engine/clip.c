@@ -2,6 +2,7 @@
  * and makes unit vectors of what comes out. Models are opened in model/model.c, photos decoded in image/. */
 #include "engine/clip.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +10,8 @@
 #include "engine/error.h"
 #include "engine/image/image.h"
 #include "engine/math/cpu.h"
-#include "engine/math/layers.h"
+#include "engine/math/dnn.h"
+#include "engine/math/pool.h"
 #include "engine/model/model.h"
 #include "engine/model/tower.h"
 
@@ -17,17 +19,28 @@ struct clip_image_encoder {
     const clip_model *model;
     const clip_image_tower_kind *kind;
     clip_image_tower *tower;
-    int threads, batch;
+    clip_pool *pool;
+    int max_batch;
+    int pass;             /* images that a worker takes at once */
     clip_precision precision;
 };
+
+/* One thread's tokens, and what went wrong there. */
+typedef struct text_desk {
+    int32_t *ids;         /* [rows + context] */
+    int *starts;          /* [pass + 1] */
+    clip_error error;
+    clip_status status;
+} text_desk;
 
 struct clip_text_encoder {
     const clip_model *model;
     clip_tokenizer *tokenizer;
     clip_text_tower *tower;
-    int threads, batch;
-    int32_t *ids;   /* [rows + context] */
-    int *starts;    /* [batch + 1] */
+    clip_pool *pool;
+    int pass;             /* texts that a worker takes at once */
+    int workers;
+    text_desk *desks;     /* [workers] */
 };
 
 static int threads_for(const clip_encoder_options *o)
@@ -54,8 +67,9 @@ static clip_status normalise(const clip_model *m, float *v, size_t n, clip_error
 
 /* ---- images ----------------------------------------------------------------------------------------------------- */
 
-/* Eight photos fill the products' tiles; more only costs memory. */
-#define DEFAULT_IMAGES 8
+/* Enough that every worker has several passes to take, so that none waits long for the last. */
+#define DEFAULT_PASSES 4
+#define DEFAULT_IMAGES 16
 #define MOST_IMAGES 256
 
 static clip_precision choose_precision(const clip_encoder_options *o)
@@ -64,22 +78,31 @@ static clip_precision choose_precision(const clip_encoder_options *o)
     return asked == CLIP_BF16 && clip_cpu_get().bf16 ? CLIP_BF16 : CLIP_F32;
 }
 
+static clip_status make_tower(clip_image_encoder *e, int threads, clip_error *err)
+{
+    e->pass = e->kind->batch < e->max_batch ? e->kind->batch : e->max_batch;
+    int passes = (e->max_batch + e->pass - 1) / e->pass, workers = threads < passes ? threads : passes;
+    clip_tower_options t = {.workers = workers, .batch = e->pass, .precision = e->precision};
+    int before = clip_dnn_use_threads(1);
+    clip_status s = e->kind->create(e->model, &t, &e->tower, err);
+    clip_dnn_use_threads(before);
+    return s ? s : clip_pool_create(workers, &e->pool, err);
+}
+
 clip_status clip_image_encoder_create(const clip_model *m, const clip_encoder_options *o, clip_image_encoder **out,
                                       clip_error *err)
 {
     if (!m->info.has_image) return clip_fail(err, CLIP_E_UNSUPPORTED, "%s: this model has no image tower", m->dir);
     clip_image_encoder *e = calloc(1, sizeof *e);
     if (!e) return clip_fail(err, CLIP_E_MEMORY, "out of memory");
+    int threads = threads_for(o);
     e->model = m;
     e->kind = m->config.image.kind == CLIP_IMAGE_VIT ? &clip_vit_tower : &clip_efficientnet_tower;
-    e->threads = threads_for(o);
-    e->batch = o && o->max_batch > 0 ? o->max_batch : DEFAULT_IMAGES;
-    if (e->batch > MOST_IMAGES) e->batch = MOST_IMAGES;
+    e->max_batch = o && o->max_batch > 0 ? o->max_batch : DEFAULT_PASSES * threads * e->kind->batch;
+    if (!o || o->max_batch <= 0) e->max_batch = e->max_batch > DEFAULT_IMAGES ? DEFAULT_IMAGES : e->max_batch;
+    if (e->max_batch > MOST_IMAGES) e->max_batch = MOST_IMAGES;
     e->precision = choose_precision(o);
-    clip_tower_options t = {.threads = e->threads, .batch = e->batch, .precision = e->precision};
-    int before = clip_threads_set(e->threads);
-    clip_status s = e->kind->create(m, &t, &e->tower, err);
-    clip_threads_set(before);
+    clip_status s = make_tower(e, threads, err);
     if (s) clip_image_encoder_destroy(e);
     else *out = e;
     return s;
@@ -88,31 +111,69 @@ clip_status clip_image_encoder_create(const clip_model *m, const clip_encoder_op
 void clip_image_encoder_destroy(clip_image_encoder *e)
 {
     if (!e) return;
+    clip_pool_destroy(e->pool);
     if (e->tower) e->kind->destroy(e->tower);
     free(e);
 }
 
-int clip_image_encoder_max_batch(const clip_image_encoder *e) { return e->batch; }
+int clip_image_encoder_max_batch(const clip_image_encoder *e) { return e->max_batch; }
 clip_precision clip_image_encoder_precision(const clip_image_encoder *e) { return e->precision; }
+
+/* The images of one call: whole passes first, what is left one by one. */
+typedef struct image_work {
+    clip_image_encoder *e;
+    const uint8_t *rows;
+    float *out;
+    size_t passes;
+} image_work;
+
+static bool encode_pass(void *context, int worker, int i)
+{
+    const image_work *w = context;
+    const clip_image_encoder *e = w->e;
+    size_t size = (size_t)e->model->config.image.size, dim = (size_t)e->model->config.dim, pass = (size_t)e->pass;
+    bool whole = (size_t)i < w->passes;
+    size_t first = whole ? (size_t)i * pass : w->passes * pass + ((size_t)i - w->passes);
+    clip_dnn_use_threads(1);
+    return e->kind->run(e->tower, worker, w->rows + first * size * size * 3, whole ? e->pass : 1, w->out + first * dim);
+}
 
 clip_status clip_image_encode(clip_image_encoder *e, const uint8_t *rows, size_t n, float *out, clip_error *err)
 {
-    size_t size = (size_t)e->model->config.image.size, dim = (size_t)e->model->config.dim;
-    int before = clip_threads_set(e->threads);
+    size_t size = (size_t)e->model->config.image.size, dim = (size_t)e->model->config.dim, pass = (size_t)e->pass;
+    size_t most = (size_t)e->max_batch;
+    int before = clip_dnn_use_threads(1);
     bool ok = true;
-    for (size_t i = 0; i < n && ok; i += (size_t)e->batch) {
-        int part = n - i < (size_t)e->batch ? (int)(n - i) : e->batch;
-        ok = e->kind->run(e->tower, rows + i * size * size * 3, part, out + i * dim);
+    for (size_t i = 0; i < n && ok; i += most) {
+        size_t part = n - i < most ? n - i : most;
+        image_work w = {e, rows + i * size * size * 3, out + i * dim, part / pass};
+        ok = clip_pool_run(e->pool, encode_pass, &w, (int)(part / pass + part % pass));
     }
-    clip_threads_set(before);
+    clip_dnn_use_threads(before);
     if (!ok) return clip_fail(err, CLIP_E_INTERNAL, "%s: oneDNN failed while encoding photos", e->model->dir);
     return normalise(e->model, out, n, err);
 }
 
 /* ---- texts ------------------------------------------------------------------------------------------------------ */
 
-#define DEFAULT_TEXTS 32
+/* Texts in a pass: with a dozen tokens each they fill the tower's rows. */
+#define TEXTS_IN_PASS 16
+#define DEFAULT_TEXTS 64
+#define MOST_TEXTS 4096
 
+static clip_status make_desks(clip_text_encoder *e, clip_error *err)
+{
+    size_t room = (size_t)(clip_text_tower_rows(e->tower) + e->model->config.text.context);
+    e->desks = calloc((size_t)e->workers, sizeof *e->desks);
+    for (int i = 0; e->desks && i < e->workers; i++) {
+        e->desks[i].ids = malloc(room * sizeof *e->desks[i].ids);
+        e->desks[i].starts = malloc(((size_t)e->pass + 1) * sizeof *e->desks[i].starts);
+        if (!e->desks[i].ids || !e->desks[i].starts) return clip_fail(err, CLIP_E_MEMORY, "out of memory");
+    }
+    return e->desks ? CLIP_OK : clip_fail(err, CLIP_E_MEMORY, "out of memory");
+}
+
+/* A search asks for one text: then there is one worker, and no thread is started. */
 clip_status clip_text_encoder_create(const clip_model *m, const clip_encoder_options *o, clip_text_encoder **out,
                                      clip_error *err)
 {
@@ -121,19 +182,16 @@ clip_status clip_text_encoder_create(const clip_model *m, const clip_encoder_opt
     if (s) return s;
     clip_text_encoder *e = calloc(1, sizeof *e);
     if (!e) return clip_fail(err, CLIP_E_MEMORY, "out of memory");
+    int most = o && o->max_batch > 0 ? o->max_batch : DEFAULT_TEXTS, threads = threads_for(o);
+    if (most > MOST_TEXTS) most = MOST_TEXTS;
     e->model = m;
     e->tokenizer = tokenizer;
-    e->threads = threads_for(o);
-    e->batch = o && o->max_batch > 0 ? o->max_batch : DEFAULT_TEXTS;
-    if (e->batch > MOST_IMAGES) e->batch = MOST_IMAGES;
-    clip_tower_options t = {.threads = e->threads, .batch = e->batch, .precision = CLIP_F32};
-    s = clip_text_tower_create(m, &t, &e->tower, err);
-    if (!s) {
-        size_t room = (size_t)(clip_text_tower_rows(e->tower) + m->config.text.context);
-        e->ids = malloc(room * sizeof *e->ids);
-        e->starts = malloc(((size_t)e->batch + 1) * sizeof *e->starts);
-        if (!e->ids || !e->starts) s = clip_fail(err, CLIP_E_MEMORY, "out of memory");
-    }
+    e->pass = most < TEXTS_IN_PASS ? most : TEXTS_IN_PASS;
+    e->workers = (most + e->pass - 1) / e->pass;
+    if (e->workers > threads) e->workers = threads;
+    s = clip_text_tower_create(m, &(clip_tower_options){.workers = e->workers, .batch = e->pass}, &e->tower, err);
+    if (!s) s = make_desks(e, err);
+    if (!s) s = clip_pool_create(e->workers, &e->pool, err);
     if (s) clip_text_encoder_destroy(e);
     else *out = e;
     return s;
@@ -142,9 +200,13 @@ clip_status clip_text_encoder_create(const clip_model *m, const clip_encoder_opt
 void clip_text_encoder_destroy(clip_text_encoder *e)
 {
     if (!e) return;
+    clip_pool_destroy(e->pool);
     clip_text_tower_destroy(e->tower);
-    free(e->ids);
-    free(e->starts);
+    for (int i = 0; e->desks && i < e->workers; i++) {
+        free(e->desks[i].ids);
+        free(e->desks[i].starts);
+    }
+    free(e->desks);
     free(e);
 }
 
@@ -157,38 +219,56 @@ static size_t useful_length(const int32_t *ids, size_t n)
     return at + 1;
 }
 
-/* Tokens of as many texts as one pass takes; *used of them. */
-static clip_status gather(clip_text_encoder *e, const char *const *texts, size_t n, int *used, clip_error *err)
+/* Puts the tokens of as many texts on the desk as the tower's rows take, at least one; returns how many, 0 after a failure. */
+static int gather(const clip_text_encoder *e, text_desk *d, const char *const *texts, int n)
 {
     size_t context = (size_t)e->model->config.text.context, rows = (size_t)clip_text_tower_rows(e->tower), at = 0;
-    *used = 0;
-    e->starts[0] = 0;
-    while ((size_t)*used < n && *used < e->batch) {
+    int used = 0;
+    d->starts[0] = 0;
+    while (used < n) {
         size_t length = 0;
-        clip_status s = clip_tokenizer_encode(e->tokenizer, texts[*used], e->ids + at, context, &length, err);
-        if (s) return s;
-        length = useful_length(e->ids + at, length);
+        d->status = clip_tokenizer_encode(e->tokenizer, texts[used], d->ids + at, context, &length, &d->error);
+        if (d->status) return 0;
+        length = useful_length(d->ids + at, length);
         if (at + length > rows) break;
         at += length;
-        e->starts[++*used] = (int)at;
+        d->starts[++used] = (int)at;
     }
-    return CLIP_OK;
+    return used;
+}
+
+typedef struct text_work {
+    clip_text_encoder *e;
+    const char *const *texts;
+    size_t n;
+    float *out;
+} text_work;
+
+static bool encode_texts(void *context, int worker, int i)
+{
+    const text_work *w = context;
+    clip_text_encoder *e = w->e;
+    size_t dim = (size_t)e->model->config.dim, at = (size_t)i * (size_t)e->pass;
+    size_t end = at + (size_t)e->pass < w->n ? at + (size_t)e->pass : w->n;
+    while (at < end) {
+        int used = gather(e, &e->desks[worker], w->texts + at, (int)(end - at));
+        if (!used) return false;
+        clip_text_tower_run(e->tower, worker, e->desks[worker].ids, e->desks[worker].starts, used, w->out + at * dim);
+        at += (size_t)used;
+    }
+    return true;
 }
 
 clip_status clip_text_encode(clip_text_encoder *e, const char *const *texts, size_t n, float *out, clip_error *err)
 {
-    size_t dim = (size_t)e->model->config.dim;
-    int before = clip_threads_set(e->threads);
-    clip_status s = CLIP_OK;
-    for (size_t i = 0; i < n && !s;) {
-        int part;
-        s = gather(e, texts + i, n - i, &part, err);
-        if (!s && !clip_text_tower_run(e->tower, e->ids, e->starts, part, out + i * dim))
-            s = clip_fail(err, CLIP_E_INTERNAL, "%s: oneDNN failed while encoding text", e->model->dir);
-        i += (size_t)part;
-    }
-    clip_threads_set(before);
-    return s ? s : normalise(e->model, out, n, err);
+    const size_t most = (size_t)INT_MAX / 2 * (size_t)e->pass;
+    text_work w = {e, texts, n, out};
+    if (n > most) return clip_fail(err, CLIP_E_LIMIT, "%zu texts in one call; the limit is %zu", n, most);
+    for (int i = 0; i < e->workers; i++) e->desks[i].status = CLIP_OK, e->desks[i].error.text[0] = 0;
+    if (!clip_pool_run(e->pool, encode_texts, &w, (int)((n + (size_t)e->pass - 1) / (size_t)e->pass)))
+        for (int i = 0; i < e->workers; i++)
+            if (e->desks[i].status) return clip_fail(err, e->desks[i].status, "%s", e->desks[i].error.text);
+    return normalise(e->model, out, n, err);
 }
 
 clip_status clip_tokenize(const clip_model *m, const char *text, int32_t *ids, size_t room, size_t *n, clip_error *err)

@@ -6,6 +6,17 @@
 #include "engine/math/arena.h"
 #include "engine/math/dnn_internal.h"
 
+/* oneDNN's threads are OpenMP's, which has no say in its own interface. The header is the compiler's, the library oneDNN's. */
+int omp_get_max_threads(void);
+void omp_set_num_threads(int n);
+
+int clip_dnn_use_threads(int n)
+{
+    int before = omp_get_max_threads();
+    if (n > 0 && n != before) omp_set_num_threads(n);
+    return before;
+}
+
 void *clip_aligned_alloc(size_t bytes)
 {
     size_t padded = (bytes + 63) & ~(size_t)63;

@@ -18,6 +18,11 @@ typedef struct clip_matmul clip_matmul;
 typedef struct clip_conv clip_conv;
 typedef struct clip_packed clip_packed;
 
+/* Makes oneDNN work on the calling thread alone, and says how many threads it would have used, to put back afterwards. A team
+ * that meets after every layer waits for its slowest member and burns the core that others could use; so this engine gives
+ * whole images to its own threads (pool.h) instead. To be called before creating and before running. */
+int clip_dnn_use_threads(int n);
+
 CLIP_MUST_USE clip_status clip_dnn_create(clip_dnn **out, clip_error *err);
 void clip_dnn_destroy(clip_dnn *d);
 

@@ -1,32 +1,5 @@
-/* layers.c: splits kernels among threads. Static schedules, because the pieces of one layer cost the same. */
+/* layers.c: see layers.h. One thread each: whole images and texts are what the work is split by. */
 #include "engine/math/layers.h"
-
-#ifdef _OPENMP
-#include <omp.h>
-#else
-/* Without OpenMP in the compiler oneDNN may still have its own. */
-static int omp_get_thread_num(void) { return 0; }
-static int omp_get_max_threads(void) { return 1; }
-static void omp_set_num_threads(int n) { (void)n; }
-#endif
-
-int clip_threads_set(int n)
-{
-    int before = omp_get_max_threads();
-    if (n > 0) omp_set_num_threads(n);
-    return before;
-}
-
-/* 48 outputs of 2048 f16 weights are 196 kB: a piece that outweighs the split and divides by every vector width. */
-#define LINEAR_PIECE 48
-
-void clip_layer_linear(const clip_kernels *k, const clip_linear_args *a, int out)
-{
-    int pieces = (out + LINEAR_PIECE - 1) / LINEAR_PIECE;
-#pragma omp parallel for schedule(static)
-    for (int i = 0; i < pieces; i++)
-        k->linear(a, i * LINEAR_PIECE, (i + 1) * LINEAR_PIECE < out ? (i + 1) * LINEAR_PIECE : out);
-}
 
 static void norm_row(const clip_kernels *k, const clip_norm_args *a, int r)
 {
@@ -42,20 +15,13 @@ static void norm_row(const clip_kernels *k, const clip_norm_args *a, int r)
 
 void clip_layer_norm(const clip_kernels *k, const clip_norm_args *a)
 {
-#pragma omp parallel for schedule(static)
     for (int r = 0; r < a->rows; r++) norm_row(k, a, r);
 }
 
-/* Each thread: one head's scratch and, for bf16 results, one head's output. A multiple of 64 bytes. */
-static size_t mha_thread_scratch(int queries, int keys, int head)
+/* One head's scratch and, for bf16 results, one head's output. */
+size_t clip_mha_scratch(int queries, int keys, int head)
 {
-    size_t n = clip_attention_scratch(keys, head) + (size_t)queries * (size_t)head;
-    return (n + 15) & ~(size_t)15;
-}
-
-size_t clip_mha_scratch(int threads, int queries, int keys, int head)
-{
-    return (size_t)threads * mha_thread_scratch(queries, keys, head);
+    return clip_attention_scratch(keys, head) + (size_t)queries * (size_t)head;
 }
 
 typedef struct mha_rows {
@@ -72,11 +38,11 @@ static mha_rows mha_sequence(const clip_mha_args *a, int s)
     return (mha_rows){a->last_only ? (size_t)s : first, first, a->last_only ? 1 : keys, keys};
 }
 
-static void mha_one(const clip_kernels *k, const clip_mha_args *a, int s, int h, float *scratch)
+static void mha_one(const clip_kernels *k, const clip_mha_args *a, int s, int h)
 {
     mha_rows r = mha_sequence(a, s);
     size_t width = (size_t)a->heads * (size_t)a->head, at = (size_t)h * (size_t)a->head;
-    float *own = scratch + clip_attention_scratch(a->keys, a->head); /* [queries][head] */
+    float *own = a->scratch + clip_attention_scratch(a->keys, a->head); /* [queries][head] */
     bool direct = a->out_type == CLIP_T_F32;
     k->attention(&(clip_attention_args){
         .q = a->q + r.query * a->ldq + at,
@@ -91,7 +57,7 @@ static void mha_one(const clip_kernels *k, const clip_mha_args *a, int s, int h,
         .keys = r.keys,
         .head = a->head,
         .causal = a->causal,
-        .scratch = scratch,
+        .scratch = a->scratch,
     });
     if (direct) return;
     for (int i = 0; i < r.queries; i++)
@@ -100,18 +66,14 @@ static void mha_one(const clip_kernels *k, const clip_mha_args *a, int s, int h,
 
 void clip_layer_mha(const clip_kernels *k, const clip_mha_args *a)
 {
-    size_t each = mha_thread_scratch(a->queries, a->keys, a->head);
-    int tasks = a->sequences * a->heads;
-#pragma omp parallel for schedule(static)
-    for (int i = 0; i < tasks; i++)
-        mha_one(k, a, i / a->heads, i % a->heads, a->scratch + (size_t)omp_get_thread_num() * each);
+    for (int s = 0; s < a->sequences; s++)
+        for (int h = 0; h < a->heads; h++) mha_one(k, a, s, h);
 }
 
 void clip_layer_patches(const clip_kernels *k, const uint8_t *images, int n, int size, int patch, float *out)
 {
     int side = size / patch;
     size_t line = (size_t)patch * 3, stride = (size_t)size * 3;
-#pragma omp parallel for schedule(static)
     for (int i = 0; i < n * side; i++) { /* one row of patches */
         const uint8_t *top = images + (size_t)(i / side) * stride * (size_t)size + (size_t)(i % side) * patch * stride;
         float *to = out + (size_t)i * side * line * patch;
@@ -123,7 +85,6 @@ void clip_layer_patches(const clip_kernels *k, const uint8_t *images, int n, int
 void clip_layer_embed(const clip_kernels *k, const clip_embed_args *a)
 {
     size_t w = (size_t)a->width;
-#pragma omp parallel for schedule(static)
     for (int r = 0; r < a->sequences * a->tokens; r++) {
         int s = r / a->tokens, t = r % a->tokens;
         const float *from = t ? a->rest + ((size_t)s * (a->tokens - 1) + t - 1) * w : a->first, *at = a->positions + t * w;
@@ -143,14 +104,12 @@ void clip_layer_pixels(const uint8_t *pixels, size_t n, const float scale[3], co
 {
     float scales[48], shifts[48];
     for (int i = 0; i < 48; i++) scales[i] = scale[i % 3], shifts[i] = shift[i % 3];
-#pragma omp parallel for schedule(static)
     for (size_t i = 0; i < n / 16; i++) pixels_16(pixels + i * 48, scales, shifts, out + i * 48);
     for (size_t i = n / 16 * 48; i < n * 3; i++) out[i] = (float)pixels[i] * scales[i % 3] + shifts[i % 3];
 }
 
 void clip_layer_mean(const float *x, int sequences, int rows, int width, float *y)
 {
-#pragma omp parallel for schedule(static)
     for (int s = 0; s < sequences; s++) {
         float *to = y + (size_t)s * width;
         for (int i = 0; i < width; i++) to[i] = 0;

@@ -1,17 +1,8 @@
-/* layers.h: the kernels of kernels.h over whole activations, split among threads. Internal to engine/.
- *
- * Threads are OpenMP's, because oneDNN's are: one pool serves both. Where the compiler has none, these run on the caller's
- * thread alone. */
+/* layers.h: the kernels of kernels.h over whole activations. Internal to engine/. */
 #ifndef CLIP_LAYERS_H
 #define CLIP_LAYERS_H
 
 #include "engine/math/kernels.h"
-
-/* Sets how many threads this and oneDNN's calls from the calling thread use; returns the number before, to put back. */
-int clip_threads_set(int n);
-
-/* y = act(x Wᵀ + b) for all `out` outputs, weights read where they lie. */
-void clip_layer_linear(const clip_kernels *k, const clip_linear_args *a, int out);
 
 /* y: [rows][width] of y_type (f32 or bf16), dense; x: rows of width floats, ldx from row to row. */
 typedef struct clip_norm_args {
@@ -40,7 +31,7 @@ typedef struct clip_mha_args {
     bool causal;
     float *scratch;
 } clip_mha_args;
-size_t clip_mha_scratch(int threads, int queries, int keys, int head);
+size_t clip_mha_scratch(int queries, int keys, int head);
 void clip_layer_mha(const clip_kernels *k, const clip_mha_args *a);
 
 /* Images to rows of their patches: out[image][patch] = the patch's pixels as floats 0..255 in the order y, x, channel. */

@@ -4,6 +4,9 @@
 
 #include "engine/model/weights.h"
 
+/* Channels behind the last convolution, in every variant. */
+#define CLIP_EFFICIENTNET_FEATURES 1280
+
 /* A convolution without bias and the batch norm behind it, which is folded into it when it is packed. */
 typedef struct clip_conv_weights {
     clip_view w;                      /* [out][in / groups][kernel][kernel] */

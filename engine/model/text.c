@@ -23,14 +23,9 @@
  * a 2048-wide layer (2 MB) still stay in a core's second-level cache. */
 #define MANY_ROWS 256
 
-struct clip_text_tower {
-    const clip_model *model;
-    const clip_kernels *k;
-    clip_tower_options options;
-    int rows;
+/* What one thread needs for itself. */
+typedef struct text_worker {
     void *memory;
-    clip_block_vectors *vectors;      /* [layers] */
-    float *ln_gain, *ln_bias;         /* [width] */
     float *x, *last;                  /* [rows][width], [batch][width]: the residual stream */
     float *h;                         /* [rows][width]: what goes into the next product */
     float *qkv;                       /* [rows][3 width] */
@@ -38,49 +33,72 @@ struct clip_text_tower {
     float *wide;                      /* [rows][mlp] */
     float *column;                    /* [max(dim, width)]: one row of a transposed projection, or one embedding */
     float *mha;
+} text_worker;
+
+struct clip_text_tower {
+    const clip_model *model;
+    const clip_kernels *k;
+    clip_tower_options options;
+    int rows;
+    text_worker *workers;
+    void *memory;                     /* of the vectors below */
+    clip_block_vectors *vectors;      /* [layers] */
+    float *ln_gain, *ln_bias;         /* [width] */
 };
 
-static void lay_out(clip_text_tower *t, clip_arena *a)
+static void lay_out_vectors(clip_text_tower *t, clip_arena *a)
+{
+    const clip_stack_config *c = &t->model->config.text.stack;
+    for (int i = 0; i < c->layers; i++) clip_block_vectors_take(a, c, &t->vectors[i]);
+    t->ln_gain = clip_arena_floats(a, (size_t)c->width);
+    t->ln_bias = clip_arena_floats(a, (size_t)c->width);
+}
+
+static void lay_out_worker(const clip_text_tower *t, text_worker *k, clip_arena *a)
 {
     const clip_text_config *c = &t->model->config.text;
     size_t w = (size_t)c->stack.width, rows = (size_t)t->rows, n = (size_t)t->options.batch, dim = (size_t)t->model->config.dim;
-    int head = c->stack.width / c->stack.heads;
-    for (int i = 0; i < c->stack.layers; i++) clip_block_vectors_take(a, &c->stack, &t->vectors[i]);
-    t->ln_gain = clip_arena_floats(a, w);
-    t->ln_bias = clip_arena_floats(a, w);
-    t->x = clip_arena_floats(a, rows * w);
-    t->last = clip_arena_floats(a, n * w);
-    t->h = clip_arena_floats(a, (rows > n ? rows : n) * w);
-    t->qkv = clip_arena_floats(a, rows * 3 * w);
-    t->q_last = clip_arena_floats(a, n * w);
-    t->wide = clip_arena_floats(a, (rows > n ? rows : n) * (size_t)c->stack.mlp);
-    t->column = clip_arena_floats(a, dim > w ? dim : w);
-    t->mha = clip_arena_floats(a, clip_mha_scratch(t->options.threads, c->context, c->context, head));
+    k->x = clip_arena_floats(a, rows * w);
+    k->last = clip_arena_floats(a, n * w);
+    k->h = clip_arena_floats(a, rows * w);
+    k->qkv = clip_arena_floats(a, rows * 3 * w);
+    k->q_last = clip_arena_floats(a, n * w);
+    k->wide = clip_arena_floats(a, rows * (size_t)c->stack.mlp);
+    k->column = clip_arena_floats(a, dim > w ? dim : w);
+    k->mha = clip_arena_floats(a, clip_mha_scratch(c->context, c->context, c->stack.width / c->stack.heads));
+}
+
+static bool make_memory(clip_text_tower *t)
+{
+    clip_arena a = {0};
+    lay_out_vectors(t, &a);
+    if (a.used == SIZE_MAX || !(t->memory = clip_aligned_alloc(a.used))) return false;
+    lay_out_vectors(t, &(clip_arena){t->memory, 0});
+    for (int i = 0; i < t->options.workers; i++) {
+        a = (clip_arena){0};
+        lay_out_worker(t, &t->workers[i], &a);
+        if (a.used == SIZE_MAX || !(t->workers[i].memory = clip_aligned_alloc(a.used))) return false;
+        lay_out_worker(t, &t->workers[i], &(clip_arena){t->workers[i].memory, 0});
+    }
+    return true;
 }
 
 clip_status clip_text_tower_create(const clip_model *m, const clip_tower_options *o, clip_text_tower **out, clip_error *err)
 {
     const clip_text_config *c = &m->config.text;
     clip_text_tower *t = calloc(1, sizeof *t);
-    if (!t || !(t->vectors = calloc((size_t)c->stack.layers, sizeof *t->vectors))) {
-        clip_text_tower_destroy(t);
-        return clip_fail(err, CLIP_E_MEMORY, "out of memory");
-    }
+    if (!t) return clip_fail(err, CLIP_E_MEMORY, "out of memory");
     t->model = m;
     t->options = *o;
     t->k = clip_kernels_best();
     t->rows = o->batch > 1 && c->context < MANY_ROWS ? MANY_ROWS : c->context;
     if (t->options.batch > t->rows) t->options.batch = t->rows;
-
-    clip_arena arena = {0};
-    lay_out(t, &arena);
-    if (arena.used != SIZE_MAX) t->memory = clip_aligned_alloc(arena.used);
-    if (!t->memory) {
+    t->vectors = calloc((size_t)c->stack.layers, sizeof *t->vectors);
+    t->workers = calloc((size_t)o->workers, sizeof *t->workers);
+    if (!t->vectors || !t->workers || !make_memory(t)) {
         clip_text_tower_destroy(t);
         return clip_fail(err, CLIP_E_MEMORY, "out of memory for the text tower of %s", m->dir);
     }
-    arena = (clip_arena){t->memory, 0};
-    lay_out(t, &arena);
     for (int i = 0; i < c->stack.layers; i++) clip_block_vectors_fill(t->k, &m->text.blocks[i], &t->vectors[i]);
     clip_view_read(t->k, m->text.ln_gain, t->ln_gain);
     clip_view_read(t->k, m->text.ln_bias, t->ln_bias);
@@ -91,6 +109,8 @@ clip_status clip_text_tower_create(const clip_model *m, const clip_tower_options
 void clip_text_tower_destroy(clip_text_tower *t)
 {
     if (!t) return;
+    for (int i = 0; t->workers && i < t->options.workers; i++) free(t->workers[i].memory);
+    free(t->workers);
     free(t->vectors);
     free(t->memory);
     free(t);
@@ -105,131 +125,132 @@ static void tap(const clip_text_tower *t, const char *layer, const float *x, int
 
 /* ---- the pieces of a block --------------------------------------------------------------------------------------- */
 
-static void embed(clip_text_tower *t, const int32_t *ids, const int *starts, int n)
+static void embed(const clip_text_tower *t, text_worker *k, const int32_t *ids, const int *starts, int n)
 {
     const clip_text_weights *w = &t->model->text;
     size_t width = (size_t)t->model->config.text.stack.width;
     size_t token = width * clip_type_size(w->tokens.type), place = width * clip_type_size(w->positions.type);
     for (int s = 0; s < n; s++)
         for (int r = starts[s]; r < starts[s + 1]; r++) {
-            float *x = t->x + (size_t)r * width;
+            float *x = k->x + (size_t)r * width;
             t->k->to_f32((const char *)w->tokens.data + (size_t)ids[r] * token, w->tokens.type, x, width);
-            t->k->to_f32((const char *)w->positions.data + (size_t)(r - starts[s]) * place, w->positions.type, t->column, width);
-            for (size_t i = 0; i < width; i++) x[i] += t->column[i];
+            t->k->to_f32((const char *)w->positions.data + (size_t)(r - starts[s]) * place, w->positions.type, k->column, width);
+            for (size_t i = 0; i < width; i++) x[i] += k->column[i];
         }
 }
 
-static void norm(clip_text_tower *t, const float *x, int rows, const float *gain, const float *bias)
+static void norm(const clip_text_tower *t, text_worker *k, const float *x, int rows, const float *gain, const float *bias)
 {
     const clip_stack_config *c = &t->model->config.text.stack;
     clip_layer_norm(t->k, &(clip_norm_args){.x = x, .ldx = (size_t)c->width, .gain = gain, .bias = bias, .eps = c->eps,
-                                            .rows = rows, .width = c->width, .y = t->h, .y_type = CLIP_T_F32});
+                                            .rows = rows, .width = c->width, .y = k->h, .y_type = CLIP_T_F32});
 }
 
-/* y [rows][ldy] = h [rows][width] times parts first..2 of q, k, v. One call where the file keeps them together. */
-static void project_qkv(clip_text_tower *t, const clip_block_weights *w, const float *bias, int rows, int first, int end,
-                        float *y, size_t ldy)
+/* y = act(x Wᵀ + b), dense, or y += */
+typedef struct linear_layer {
+    clip_view w;
+    const float *bias;
+    int in, out;
+    clip_activation act;
+    bool add;
+} linear_layer;
+
+static void linear(const clip_text_tower *t, linear_layer l, const float *x, int rows, float *y, size_t ldy)
 {
-    size_t width = (size_t)t->model->config.text.stack.width, part = width * width * clip_type_size(w->qkv[0].type);
-    while (first < end) {
-        int next = first + 1;
-        while (next < end && w->qkv[next].type == w->qkv[first].type &&
-               (const char *)w->qkv[next].data == (const char *)w->qkv[first].data + (size_t)(next - first) * part)
-            next++;
-        clip_linear_args a = {.x = t->h, .ldx = width, .rows = rows, .in = (int)width, .w = w->qkv[first].data,
-                              .type = w->qkv[first].type, .b = bias + (size_t)first * width, .y = y, .ldy = ldy};
-        clip_layer_linear(t->k, &a, (next - first) * (int)width);
-        y += (size_t)(next - first) * width;
-        first = next;
+    clip_linear_args a = {.x = x, .ldx = (size_t)l.in, .rows = rows, .in = l.in, .w = l.w.data, .type = l.w.type, .b = l.bias,
+                          .y = y, .ldy = ldy, .act = l.act, .add = l.add};
+    t->k->linear(&a, 0, l.out);
+}
+
+/* Parts first .. end-1 of q, k, v of the first `rows` rows of h, side by side in y. */
+static void project_qkv(const clip_text_tower *t, text_worker *k, int layer, int rows, int first, int end, float *y, size_t ldy)
+{
+    int width = t->model->config.text.stack.width;
+    for (int i = first; i < end; i++) {
+        linear_layer part = {.w = t->model->text.blocks[layer].qkv[i], .bias = t->vectors[layer].qkv_bias + (size_t)i * width,
+                             .in = width, .out = width};
+        linear(t, part, k->h, rows, y + (size_t)(i - first) * width, ldy);
     }
 }
 
-static void linear(clip_text_tower *t, const float *x, int rows, int in, clip_view w, const float *bias, float *y, int out,
-                   clip_activation act, bool add)
-{
-    clip_linear_args a = {.x = x, .ldx = (size_t)in, .rows = rows, .in = in, .w = w.data, .type = w.type, .b = bias, .y = y,
-                          .ldy = (size_t)out, .act = act, .add = add};
-    clip_layer_linear(t->k, &a, out);
-}
-
-static void attend(clip_text_tower *t, const float *q, size_t ldq, const int *starts, int n, bool last_only)
+static void attend(const clip_text_tower *t, text_worker *k, const float *q, size_t ldq, const int *starts, int n, bool last_only)
 {
     const clip_text_config *c = &t->model->config.text;
     size_t width = (size_t)c->stack.width;
     int head = c->stack.width / c->stack.heads;
-    clip_layer_mha(t->k, &(clip_mha_args){.q = q, .k = t->qkv + width, .v = t->qkv + 2 * width, .ldq = ldq, .ldkv = 3 * width,
-                                          .scale = 1 / sqrtf((float)head), .out = t->h, .sequences = n, .queries = c->context,
+    clip_layer_mha(t->k, &(clip_mha_args){.q = q, .k = k->qkv + width, .v = k->qkv + 2 * width, .ldq = ldq, .ldkv = 3 * width,
+                                          .scale = 1 / sqrtf((float)head), .out = k->h, .sequences = n, .queries = c->context,
                                           .keys = c->context, .heads = c->stack.heads, .head = head, .starts = starts,
-                                          .last_only = last_only, .causal = true, .scratch = t->mha});
+                                          .last_only = last_only, .causal = true, .scratch = k->mha});
 }
 
-static void finish_block(clip_text_tower *t, const clip_block_weights *w, const clip_block_vectors *v, float *x, int rows)
+/* What follows attention, on `rows` rows of x. */
+static void finish_block(const clip_text_tower *t, text_worker *k, int layer, float *x, int rows)
 {
     const clip_stack_config *c = &t->model->config.text.stack;
-    linear(t, t->h, rows, c->width, w->out, v->out_bias, x, c->width, CLIP_ACT_NONE, true);
-    norm(t, x, rows, v->ln_2_gain, v->ln_2_bias);
-    linear(t, t->h, rows, c->width, w->fc1, v->fc1_bias, t->wide, c->mlp, c->act, false);
-    linear(t, t->wide, rows, c->mlp, w->fc2, v->fc2_bias, x, c->width, CLIP_ACT_NONE, true);
-}
-
-static void block(clip_text_tower *t, int layer, const int *starts, int n)
-{
     const clip_block_weights *w = &t->model->text.blocks[layer];
     const clip_block_vectors *v = &t->vectors[layer];
+    size_t width = (size_t)c->width, mlp = (size_t)c->mlp;
+    linear(t, (linear_layer){.w = w->out, .bias = v->out_bias, .in = c->width, .out = c->width, .add = true}, k->h, rows, x, width);
+    norm(t, k, x, rows, v->ln_2_gain, v->ln_2_bias);
+    linear(t, (linear_layer){.w = w->fc1, .bias = v->fc1_bias, .in = c->width, .out = c->mlp, .act = c->act}, k->h, rows, k->wide, mlp);
+    linear(t, (linear_layer){.w = w->fc2, .bias = v->fc2_bias, .in = c->mlp, .out = c->width, .add = true}, k->wide, rows, x, width);
+}
+
+static void block(const clip_text_tower *t, text_worker *k, int layer, const int *starts, int n)
+{
     size_t width = (size_t)t->model->config.text.stack.width;
     int rows = starts[n];
-    norm(t, t->x, rows, v->ln_1_gain, v->ln_1_bias);
-    project_qkv(t, w, v->qkv_bias, rows, 0, 3, t->qkv, 3 * width);
-    attend(t, t->qkv, 3 * width, starts, n, false);
-    finish_block(t, w, v, t->x, rows);
+    norm(t, k, k->x, rows, t->vectors[layer].ln_1_gain, t->vectors[layer].ln_1_bias);
+    project_qkv(t, k, layer, rows, 0, 3, k->qkv, 3 * width);
+    attend(t, k, k->qkv, 3 * width, starts, n, false);
+    finish_block(t, k, layer, k->x, rows);
 }
 
 /* Keys and values of every token, but queries and all that follows of the end tokens alone. */
-static void last_block(clip_text_tower *t, const int *starts, int n)
+static void last_block(const clip_text_tower *t, text_worker *k, const int *starts, int n)
 {
     int layer = t->model->config.text.stack.layers - 1;
-    const clip_block_weights *w = &t->model->text.blocks[layer];
-    const clip_block_vectors *v = &t->vectors[layer];
     size_t width = (size_t)t->model->config.text.stack.width;
-    norm(t, t->x, starts[n], v->ln_1_gain, v->ln_1_bias);
-    project_qkv(t, w, v->qkv_bias, starts[n], 1, 3, t->qkv + width, 3 * width);
-    for (int s = 0; s < n; s++) { /* h's rows move up: row s is never after row starts[s+1]-1 */
+    norm(t, k, k->x, starts[n], t->vectors[layer].ln_1_gain, t->vectors[layer].ln_1_bias);
+    project_qkv(t, k, layer, starts[n], 1, 3, k->qkv + width, 3 * width);
+    for (int s = 0; s < n; s++) { /* h's rows move up: text s ends at row s or later */
         size_t end = (size_t)(starts[s + 1] - 1) * width;
-        memcpy(t->last + (size_t)s * width, t->x + end, width * sizeof *t->x);
-        memmove(t->h + (size_t)s * width, t->h + end, width * sizeof *t->h);
+        memcpy(k->last + (size_t)s * width, k->x + end, width * sizeof *k->x);
+        memmove(k->h + (size_t)s * width, k->h + end, width * sizeof *k->h);
     }
-    project_qkv(t, w, v->qkv_bias, n, 0, 1, t->q_last, width);
-    attend(t, t->q_last, width, starts, n, true);
-    finish_block(t, w, v, t->last, n);
+    project_qkv(t, k, layer, n, 0, 1, k->q_last, width);
+    attend(t, k, k->q_last, width, starts, n, true);
+    finish_block(t, k, layer, k->last, n);
 }
 
-/* y [dim] = x [width] P, P being [width][dim] */
-static void project_transposed(clip_text_tower *t, const float *x, clip_view p, float *y)
+/* out [n][dim] = h [n][width] P, P being [width][dim] in the file */
+static void project_transposed(const clip_text_tower *t, text_worker *k, int n, float *out)
 {
+    clip_view p = t->model->text.projection.w;
     size_t dim = (size_t)t->model->config.dim, width = (size_t)t->model->config.text.stack.width;
-    memset(y, 0, dim * sizeof *y);
-    for (size_t k = 0; k < width; k++) {
-        t->k->to_f32((const char *)p.data + k * dim * clip_type_size(p.type), p.type, t->column, dim);
-        for (size_t i = 0; i < dim; i++) y[i] += x[k] * t->column[i];
+    memset(out, 0, (size_t)n * dim * sizeof *out);
+    for (size_t j = 0; j < width; j++) {
+        t->k->to_f32((const char *)p.data + j * dim * clip_type_size(p.type), p.type, k->column, dim);
+        for (int s = 0; s < n; s++)
+            for (size_t i = 0; i < dim; i++) out[(size_t)s * dim + i] += k->h[(size_t)s * width + j] * k->column[i];
     }
 }
 
-bool clip_text_tower_run(clip_text_tower *t, const int32_t *ids, const int *starts, int n, float *out)
+void clip_text_tower_run(clip_text_tower *t, int worker, const int32_t *ids, const int *starts, int n, float *out)
 {
     const clip_config *c = &t->model->config;
-    const clip_projection *p = &t->model->text.projection;
-    int width = c->text.stack.width;
-    embed(t, ids, starts, n);
-    tap(t, "embedding", t->x, starts[n], width);
-    for (int i = 0; i < c->text.stack.layers - 1; i++) {
-        block(t, i, starts, n);
-        tap(t, "block", t->x, starts[n], width);
+    text_worker *k = &t->workers[worker];
+    int width = c->text.stack.width, last = c->text.stack.layers - 1;
+    embed(t, k, ids, starts, n);
+    tap(t, "embedding", k->x, starts[n], width);
+    for (int i = 0; i < last; i++) {
+        block(t, k, i, starts, n);
+        tap(t, "block", k->x, starts[n], width);
     }
-    last_block(t, starts, n);
-    tap(t, "last", t->last, n, width);
-    norm(t, t->last, n, t->ln_gain, t->ln_bias);
-    if (!p->transposed) linear(t, t->h, n, width, p->w, NULL, out, c->dim, CLIP_ACT_NONE, false);
-    for (int s = 0; s < n && p->transposed; s++)
-        project_transposed(t, t->h + (size_t)s * width, p->w, out + (size_t)s * c->dim);
-    return true;
+    last_block(t, k, starts, n);
+    tap(t, "last", k->last, n, width);
+    norm(t, k, k->last, n, t->ln_gain, t->ln_bias);
+    if (t->model->text.projection.transposed) project_transposed(t, k, n, out);
+    else linear(t, (linear_layer){.w = t->model->text.projection.w, .in = width, .out = c->dim}, k->h, n, out, (size_t)c->dim);
 }

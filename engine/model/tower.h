@@ -1,7 +1,8 @@
 /* tower.h: what every tower is to clip.c. Internal to engine/.
  *
- * A tower is made for a number of images or texts at once and owns its packed weights and one workspace; running it
- * allocates nothing. A new architecture is one more file that fills in a clip_image_tower_kind, and one line in clip.c. */
+ * A tower owns its packed weights and one workspace for each of its workers, made once; running it allocates nothing. Workers
+ * run at the same time on different images: no layer waits for a slower core, and a core that decodes a photo meanwhile delays
+ * nobody else. A new architecture is one more file that fills in a clip_image_tower_kind, and one line in clip.c. */
 #ifndef CLIP_TOWER_H
 #define CLIP_TOWER_H
 
@@ -11,8 +12,8 @@
 typedef void (*clip_tap)(void *context, const char *layer, const float *x, size_t rows, size_t width);
 
 typedef struct clip_tower_options {
-    int threads;               /* at least 1 */
-    int batch;                 /* images, or texts, at once; at least 1 */
+    int workers;               /* at least 1 */
+    int batch;                 /* images, or texts, in one pass; at least 1 */
     clip_precision precision;  /* CLIP_F32 or CLIP_BF16, already decided */
     clip_tap tap;              /* NULL: none */
     void *tap_context;
@@ -21,9 +22,10 @@ typedef struct clip_tower_options {
 typedef struct clip_image_tower clip_image_tower;
 
 typedef struct clip_image_tower_kind {
+    int batch; /* images in one pass at which the tower is fastest, by measurement */
     clip_status (*create)(const clip_model *m, const clip_tower_options *o, clip_image_tower **out, clip_error *err);
-    /* images: [n][size][size][3] bytes, n <= batch; out: [n][dim], not normalised. False when oneDNN failed. */
-    bool (*run)(clip_image_tower *t, const uint8_t *images, int n, float *out);
+    /* images: [n][size][size][3] bytes, n being the batch or 1; out: [n][dim], not normalised. False when oneDNN failed. */
+    bool (*run)(clip_image_tower *t, int worker, const uint8_t *images, int n, float *out);
     void (*destroy)(clip_image_tower *t);
 } clip_image_tower_kind;
 
@@ -35,11 +37,11 @@ typedef struct clip_text_tower clip_text_tower;
 clip_status clip_text_tower_create(const clip_model *m, const clip_tower_options *o, clip_text_tower **out, clip_error *err);
 void clip_text_tower_destroy(clip_text_tower *t);
 
-/* How many tokens clip_text_tower_run takes at once, in at most `batch` texts; at least the context's length. */
+/* How many tokens one pass takes, in at most `batch` texts; at least the context's length. */
 int clip_text_tower_rows(const clip_text_tower *t);
 
 /* ids: the texts' tokens one after another, text i being ids[starts[i] .. starts[i+1]), each from its start token to its end
- * token. out: [n][dim], not normalised. Ids are inside the vocabulary. */
-bool clip_text_tower_run(clip_text_tower *t, const int32_t *ids, const int *starts, int n, float *out);
+ * token, all inside the vocabulary. out: [n][dim], not normalised. */
+void clip_text_tower_run(clip_text_tower *t, int worker, const int32_t *ids, const int *starts, int n, float *out);
 
 #endif

@@ -9,7 +9,7 @@
  * token's row is used, so only keys and values are computed for the others: a twelfth of a B/32's work less, exactly.
  *
  * Every product is compiled for two numbers of images, the batch and one, because the last batch of a folder is rarely full;
- * both use the same packed weights. With CLIP_BF16 the blocks' products take bf16 and sum in f32; the residual stream, the
+ * all workers use the same packed weights. With CLIP_BF16 the blocks' products take bf16 and sum in f32; the residual stream, the
  * norms, the softmax, the first and the last product stay f32. */
 #include <math.h>
 #include <stdlib.h>
@@ -34,18 +34,11 @@ typedef struct vit_block {
     clip_packed *qkv, *q, *kv, *out, *fc1, *fc2; /* q and kv of the last block, qkv of the others */
 } vit_block;
 
-typedef struct vit {
-    const clip_model *model;
-    const clip_kernels *k;
-    clip_tower_options options;
-    int tokens, side;                     /* side: patches in a row */
-    clip_type type;                       /* of what goes into a block's products */
+/* What one thread needs for itself. */
+typedef struct vit_worker {
     clip_dnn *dnn;
     vit_plan plans[2];                    /* the batch, and one image */
-    vit_block *blocks;                    /* [layers] */
-    clip_packed *patches, *projection;
     void *memory;
-    float *class_embedding, *positions, *ln_pre_gain, *ln_pre_bias, *ln_post_gain, *ln_post_bias;
     float *x, *last;                      /* [n tokens][width], [n][width]: the residual stream */
     void *h;                              /* [n tokens][width] of `type`: what goes into the next product */
     float *qkv;                           /* [n tokens][3 width]; of the last block only k and v: [n tokens][2 width] */
@@ -53,16 +46,36 @@ typedef struct vit {
     void *wide;                           /* [n tokens][mlp] of `type`; at first the patches: [n patches][3 patch patch] f32 */
     float *mha;
     void *scratch;
+} vit_worker;
+
+typedef struct vit {
+    const clip_model *model;
+    const clip_kernels *k;
+    clip_tower_options options;
+    int tokens, side;                     /* side: patches in a row */
+    clip_type type;                       /* of what goes into a block's products */
+    vit_worker *workers;
+    vit_block *blocks;                    /* [layers] */
+    clip_packed *patches, *projection;
+    void *memory;                         /* of the vectors below and the blocks' */
+    float *class_embedding, *positions, *ln_pre_gain, *ln_pre_bias, *ln_post_gain, *ln_post_bias;
 } vit;
 
 /* ---- making ---------------------------------------------------------------------------------------------------- */
+
+static void worker_finish(vit_worker *w)
+{
+    for (int p = 0; p < 2; p++)
+        for (size_t i = 0; i < PLAN_MATMULS; i++) clip_matmul_destroy((&w->plans[p].patches)[i]);
+    clip_dnn_destroy(w->dnn);
+    free(w->memory);
+}
 
 static void vit_destroy(clip_image_tower *tower)
 {
     vit *t = (vit *)tower;
     if (!t) return;
-    for (int p = 0; p < 2; p++)
-        for (size_t i = 0; i < PLAN_MATMULS; i++) clip_matmul_destroy((&t->plans[p].patches)[i]);
+    for (int i = 0; t->workers && i < t->options.workers; i++) worker_finish(&t->workers[i]);
     for (int i = 0; t->blocks && i < t->model->config.image.stack.layers; i++) {
         vit_block *b = &t->blocks[i];
         clip_packed *all[] = {b->qkv, b->q, b->kv, b->out, b->fc1, b->fc2};
@@ -70,14 +83,14 @@ static void vit_destroy(clip_image_tower *tower)
     }
     clip_packed_destroy(t->patches);
     clip_packed_destroy(t->projection);
-    clip_dnn_destroy(t->dnn);
+    free(t->workers);
     free(t->blocks);
     free(t->memory);
     free(t);
 }
 
 /* The products for p->images images; those of `like` (NULL for the first) tell how the weights are packed. */
-static clip_status make_plan(vit *t, vit_plan *p, const vit_plan *like, clip_error *err)
+static clip_status make_plan(const vit *t, clip_dnn *dnn, vit_plan *p, const vit_plan *like, clip_error *err)
 {
     const clip_image_config *c = &t->model->config.image;
     int n = p->images, rows = n * t->tokens, w = c->stack.width, mlp = c->stack.mlp;
@@ -100,7 +113,7 @@ static clip_status make_plan(vit *t, vit_plan *p, const vit_plan *like, clip_err
     };
     _Static_assert(sizeof all / sizeof *all == PLAN_MATMULS, "every product of the plan is made here");
     for (size_t i = 0; i < PLAN_MATMULS; i++) {
-        clip_status s = clip_matmul_create(t->dnn, &all[i].spec, all[i].like, all[i].out, err);
+        clip_status s = clip_matmul_create(dnn, &all[i].spec, all[i].like, all[i].out, err);
         if (s) return s;
     }
     return CLIP_OK;
@@ -118,7 +131,7 @@ static clip_status pack(vit *t, const clip_matmul *m, const clip_view *views, in
 static clip_status pack_block(vit *t, int layer, float *space, clip_error *err)
 {
     const clip_block_weights *w = &t->model->vit.blocks[layer];
-    const vit_plan *p = &t->plans[0];
+    const vit_plan *p = &t->workers[0].plans[0];
     vit_block *b = &t->blocks[layer];
     int width = t->model->config.image.stack.width;
     bool last = layer == t->model->config.image.stack.layers - 1;
@@ -150,7 +163,7 @@ static clip_status pack_patches(vit *t, float *space, clip_error *err)
             }
         bias[o] = (float)shift;
     }
-    return clip_packed_create(t->plans[0].patches, to, bias, &t->patches, err);
+    return clip_packed_create(t->workers[0].plans[0].patches, to, bias, &t->patches, err);
 }
 
 static clip_status pack_projection(vit *t, float *space, clip_error *err)
@@ -161,7 +174,7 @@ static clip_status pack_projection(vit *t, float *space, clip_error *err)
     clip_view_read(t->k, p->w, from);
     for (size_t d = 0; d < dim; d++)
         for (size_t i = 0; i < width; i++) to[d * width + i] = p->transposed ? from[i * dim + d] : from[d * width + i];
-    return clip_packed_create(t->plans[0].projection, to, NULL, &t->projection, err);
+    return clip_packed_create(t->workers[0].plans[0].projection, to, NULL, &t->projection, err);
 }
 
 static clip_status pack_all(vit *t, clip_error *err)
@@ -181,23 +194,37 @@ static clip_status pack_all(vit *t, clip_error *err)
     return s;
 }
 
-static size_t most_scratch(const vit *t)
+static size_t most_scratch(const vit_worker *w)
 {
     size_t most = 0;
-    for (int p = 0; p < (t->options.batch > 1 ? 2 : 1); p++)
+    for (int p = 0; p < 2; p++)
         for (size_t i = 0; i < PLAN_MATMULS; i++) {
-            size_t n = clip_matmul_scratch((&t->plans[p].patches)[i]);
+            size_t n = clip_matmul_scratch((&w->plans[p].patches)[i]);
             if (n > most) most = n;
         }
     return most;
 }
 
-static void lay_out(vit *t, clip_arena *a)
+static void lay_out_worker(const vit *t, vit_worker *k, clip_arena *a)
 {
     const clip_image_config *c = &t->model->config.image;
     size_t w = (size_t)c->stack.width, n = (size_t)t->options.batch, rows = n * (size_t)t->tokens;
     size_t wide = rows * (size_t)c->stack.mlp * clip_type_size(t->type);
     size_t patches = n * (size_t)c->size * (size_t)c->size * 3 * sizeof(float);
+    k->x = clip_arena_floats(a, rows * w);
+    k->last = clip_arena_floats(a, n * w);
+    k->h = clip_arena_floats(a, rows * w);
+    k->qkv = clip_arena_floats(a, rows * 3 * w);
+    k->q_last = clip_arena_floats(a, n * w);
+    k->wide = clip_arena_take(a, wide > patches ? wide : patches, 1);
+    k->mha = clip_arena_floats(a, clip_mha_scratch(t->tokens, t->tokens, c->stack.width / c->stack.heads));
+    k->scratch = clip_arena_take(a, most_scratch(k), 1);
+}
+
+static void lay_out_vectors(vit *t, clip_arena *a)
+{
+    const clip_image_config *c = &t->model->config.image;
+    size_t w = (size_t)c->stack.width;
     for (int i = 0; i < c->stack.layers; i++) clip_block_vectors_take(a, &c->stack, &t->blocks[i].v);
     t->class_embedding = clip_arena_floats(a, w);
     t->positions = clip_arena_floats(a, (size_t)t->tokens * w);
@@ -205,25 +232,33 @@ static void lay_out(vit *t, clip_arena *a)
     t->ln_pre_bias = clip_arena_floats(a, w);
     t->ln_post_gain = clip_arena_floats(a, w);
     t->ln_post_bias = clip_arena_floats(a, w);
-    t->x = clip_arena_floats(a, rows * w);
-    t->last = clip_arena_floats(a, n * w);
-    t->h = clip_arena_floats(a, rows * w);
-    t->qkv = clip_arena_floats(a, rows * 3 * w);
-    t->q_last = clip_arena_floats(a, n * w);
-    t->wide = clip_arena_take(a, wide > patches ? wide : patches, 1);
-    t->mha = clip_arena_floats(a, clip_mha_scratch(t->options.threads, t->tokens, t->tokens, c->stack.width / c->stack.heads));
-    t->scratch = clip_arena_take(a, most_scratch(t), 1);
 }
 
-static clip_status make_workspace(vit *t, clip_error *err)
+static clip_status make_worker(vit *t, vit_worker *w, clip_error *err)
+{
+    const vit_plan *first = w == t->workers ? NULL : &t->workers[0].plans[0];
+    w->plans[0].images = t->options.batch;
+    w->plans[1].images = 1;
+    clip_status s = clip_dnn_create(&w->dnn, err);
+    if (!s) s = make_plan(t, w->dnn, &w->plans[0], first, err);
+    if (!s && t->options.batch > 1) s = make_plan(t, w->dnn, &w->plans[1], &w->plans[0], err);
+    if (s) return s;
+    clip_arena a = {0};
+    lay_out_worker(t, w, &a);
+    if (a.used != SIZE_MAX) w->memory = clip_aligned_alloc(a.used);
+    if (!w->memory) return clip_fail(err, CLIP_E_MEMORY, "out of memory for the image tower of %s", t->model->dir);
+    lay_out_worker(t, w, &(clip_arena){w->memory, 0});
+    return CLIP_OK;
+}
+
+static clip_status read_vectors(vit *t, clip_error *err)
 {
     const clip_vit_weights *w = &t->model->vit;
     clip_arena a = {0};
-    lay_out(t, &a);
+    lay_out_vectors(t, &a);
     if (a.used != SIZE_MAX) t->memory = clip_aligned_alloc(a.used);
     if (!t->memory) return clip_fail(err, CLIP_E_MEMORY, "out of memory for the image tower of %s", t->model->dir);
-    a = (clip_arena){t->memory, 0};
-    lay_out(t, &a);
+    lay_out_vectors(t, &(clip_arena){t->memory, 0});
     clip_view_read(t->k, w->class_embedding, t->class_embedding);
     clip_view_read(t->k, w->positions, t->positions);
     clip_view_read(t->k, w->ln_pre_gain, t->ln_pre_gain);
@@ -244,13 +279,10 @@ static clip_status vit_create(const clip_model *m, const clip_tower_options *o, 
     t->side = c->size / c->patch;
     t->tokens = 1 + t->side * t->side;
     t->type = o->precision == CLIP_BF16 ? CLIP_T_BF16 : CLIP_T_F32;
-    t->plans[0].images = o->batch;
-    t->plans[1].images = 1;
     t->blocks = calloc((size_t)c->stack.layers, sizeof *t->blocks);
-    clip_status s = t->blocks ? clip_dnn_create(&t->dnn, err) : clip_fail(err, CLIP_E_MEMORY, "out of memory");
-    if (!s) s = make_plan(t, &t->plans[0], NULL, err);
-    if (!s && o->batch > 1) s = make_plan(t, &t->plans[1], &t->plans[0], err);
-    if (!s) s = make_workspace(t, err);
+    t->workers = calloc((size_t)o->workers, sizeof *t->workers);
+    clip_status s = t->blocks && t->workers ? read_vectors(t, err) : clip_fail(err, CLIP_E_MEMORY, "out of memory");
+    for (int i = 0; i < o->workers && !s; i++) s = make_worker(t, &t->workers[i], err);
     if (!s) s = pack_all(t, err);
     if (s) vit_destroy((clip_image_tower *)t);
     else *out = (clip_image_tower *)t;
@@ -264,90 +296,88 @@ static void tap(const vit *t, const char *layer, const float *x, int rows)
     if (t->options.tap) t->options.tap(t->options.tap_context, layer, x, (size_t)rows, (size_t)t->model->config.image.stack.width);
 }
 
-static void norm(vit *t, const float *x, int rows, const float *gain, const float *bias, clip_type type)
+static void norm(const vit *t, vit_worker *w, const float *x, int rows, const float *gain, const float *bias, clip_type type)
 {
     const clip_stack_config *c = &t->model->config.image.stack;
     clip_layer_norm(t->k, &(clip_norm_args){.x = x, .ldx = (size_t)c->width, .gain = gain, .bias = bias, .eps = c->eps,
-                                            .rows = rows, .width = c->width, .y = t->h, .y_type = type});
+                                            
+                                            .rows = rows, .width = c->width, .y = w->h, .y_type = type});
 }
 
-static void attend(vit *t, const float *q, size_t ldq, const float *k, size_t ldkv, int n, int queries)
+static void attend(const vit *t, vit_worker *w, const float *q, size_t ldq, const float *k, size_t ldkv, int n, int queries)
 {
     const clip_stack_config *c = &t->model->config.image.stack;
     int head = c->width / c->heads;
     clip_layer_mha(t->k, &(clip_mha_args){.q = q, .k = k, .v = k + c->width, .ldq = ldq, .ldkv = ldkv,
-                                          .scale = 1 / sqrtf((float)head), .out = t->h, .out_type = t->type, .sequences = n,
+                                          .scale = 1 / sqrtf((float)head), .out = w->h, .out_type = t->type, .sequences = n,
                                           .queries = queries, .keys = t->tokens, .heads = c->heads, .head = head,
-                                          .scratch = t->mha});
+                                          .scratch = w->mha});
 }
 
-static bool run_embed(vit *t, const vit_plan *p, const uint8_t *images)
+static bool run_embed(const vit *t, vit_worker *w, const vit_plan *p, const uint8_t *images)
 {
     const clip_image_config *c = &t->model->config.image;
-    clip_layer_patches(t->k, images, p->images, c->size, c->patch, t->wide);
-    if (!clip_matmul_run(p->patches, t->patches, t->wide, t->qkv, t->scratch)) return false;
-    clip_layer_embed(t->k, &(clip_embed_args){.first = t->class_embedding, .rest = t->qkv, .positions = t->positions,
+    clip_layer_patches(t->k, images, p->images, c->size, c->patch, w->wide);
+    if (!clip_matmul_run(p->patches, t->patches, w->wide, w->qkv, w->scratch)) return false;
+    clip_layer_embed(t->k, &(clip_embed_args){.first = t->class_embedding, .rest = w->qkv, .positions = t->positions,
                                               .gain = t->ln_pre_gain, .bias = t->ln_pre_bias, .eps = c->stack.eps,
-                                              .sequences = p->images, .tokens = t->tokens, .width = c->stack.width, .x = t->x});
-    tap(t, "embedding", t->x, p->images * t->tokens);
+                                              .sequences = p->images, .tokens = t->tokens, .width = c->stack.width, .x = w->x});
+    tap(t, "embedding", w->x, p->images * t->tokens);
     return true;
 }
 
-static bool run_block(vit *t, const vit_plan *p, const vit_block *b)
+static bool run_block(const vit *t, vit_worker *w, const vit_plan *p, const vit_block *b)
 {
     size_t width = (size_t)t->model->config.image.stack.width;
     int rows = p->images * t->tokens;
-    norm(t, t->x, rows, b->v.ln_1_gain, b->v.ln_1_bias, t->type);
-    if (!clip_matmul_run(p->qkv, b->qkv, t->h, t->qkv, t->scratch)) return false;
-    attend(t, t->qkv, 3 * width, t->qkv + width, 3 * width, p->images, t->tokens);
-    if (!clip_matmul_run(p->out, b->out, t->h, t->x, t->scratch)) return false;
-    norm(t, t->x, rows, b->v.ln_2_gain, b->v.ln_2_bias, t->type);
-    if (!clip_matmul_run(p->fc1, b->fc1, t->h, t->wide, t->scratch)) return false;
-    if (!clip_matmul_run(p->fc2, b->fc2, t->wide, t->x, t->scratch)) return false;
-    tap(t, "block", t->x, rows);
+    norm(t, w, w->x, rows, b->v.ln_1_gain, b->v.ln_1_bias, t->type);
+    if (!clip_matmul_run(p->qkv, b->qkv, w->h, w->qkv, w->scratch)) return false;
+    attend(t, w, w->qkv, 3 * width, w->qkv + width, 3 * width, p->images, t->tokens);
+    if (!clip_matmul_run(p->out, b->out, w->h, w->x, w->scratch)) return false;
+    norm(t, w, w->x, rows, b->v.ln_2_gain, b->v.ln_2_bias, t->type);
+    if (!clip_matmul_run(p->fc1, b->fc1, w->h, w->wide, w->scratch)) return false;
+    if (!clip_matmul_run(p->fc2, b->fc2, w->wide, w->x, w->scratch)) return false;
+    tap(t, "block", w->x, rows);
     return true;
 }
 
-/* Leaves the class tokens' rows in t->last. */
-static bool run_last_block(vit *t, const vit_plan *p, const vit_block *b)
+/* Leaves the class tokens' rows in w->last. */
+static bool run_last_block(const vit *t, vit_worker *w, const vit_plan *p, const vit_block *b)
 {
     size_t width = (size_t)t->model->config.image.stack.width, row = width * clip_type_size(t->type);
     int n = p->images;
-    norm(t, t->x, n * t->tokens, b->v.ln_1_gain, b->v.ln_1_bias, t->type);
-    if (!clip_matmul_run(p->kv_last, b->kv, t->h, t->qkv, t->scratch)) return false;
+    norm(t, w, w->x, n * t->tokens, b->v.ln_1_gain, b->v.ln_1_bias, t->type);
+    if (!clip_matmul_run(p->kv_last, b->kv, w->h, w->qkv, w->scratch)) return false;
     for (int i = 0; i < n; i++) {
-        memcpy(t->last + (size_t)i * width, t->x + (size_t)i * t->tokens * width, width * sizeof *t->x);
-        memmove((char *)t->h + (size_t)i * row, (char *)t->h + (size_t)i * t->tokens * row, row);
+        memcpy(w->last + (size_t)i * width, w->x + (size_t)i * t->tokens * width, width * sizeof *w->x);
+        memmove((char *)w->h + (size_t)i * row, (char *)w->h + (size_t)i * t->tokens * row, row);
     }
-    if (!clip_matmul_run(p->q_last, b->q, t->h, t->q_last, t->scratch)) return false;
-    attend(t, t->q_last, width, t->qkv, 2 * width, n, 1);
-    if (!clip_matmul_run(p->out_last, b->out, t->h, t->last, t->scratch)) return false;
-    norm(t, t->last, n, b->v.ln_2_gain, b->v.ln_2_bias, t->type);
-    if (!clip_matmul_run(p->fc1_last, b->fc1, t->h, t->wide, t->scratch)) return false;
-    if (!clip_matmul_run(p->fc2_last, b->fc2, t->wide, t->last, t->scratch)) return false;
-    tap(t, "last", t->last, n);
+    if (!clip_matmul_run(p->q_last, b->q, w->h, w->q_last, w->scratch)) return false;
+    attend(t, w, w->q_last, width, w->qkv, 2 * width, n, 1);
+    if (!clip_matmul_run(p->out_last, b->out, w->h, w->last, w->scratch)) return false;
+    norm(t, w, w->last, n, b->v.ln_2_gain, b->v.ln_2_bias, t->type);
+    if (!clip_matmul_run(p->fc1_last, b->fc1, w->h, w->wide, w->scratch)) return false;
+    if (!clip_matmul_run(p->fc2_last, b->fc2, w->wide, w->last, w->scratch)) return false;
+    tap(t, "last", w->last, n);
     return true;
 }
 
-static bool run_plan(vit *t, const vit_plan *p, const uint8_t *images, float *out)
+static bool run_plan(const vit *t, vit_worker *w, const vit_plan *p, const uint8_t *images, float *out)
 {
     int layers = t->model->config.image.stack.layers;
-    bool ok = run_embed(t, p, images);
-    for (int i = 0; i < layers - 1 && ok; i++) ok = run_block(t, p, &t->blocks[i]);
-    ok = ok && run_last_block(t, p, &t->blocks[layers - 1]);
+    bool ok = run_embed(t, w, p, images);
+    for (int i = 0; i < layers - 1 && ok; i++) ok = run_block(t, w, p, &t->blocks[i]);
+    ok = ok && run_last_block(t, w, p, &t->blocks[layers - 1]);
     if (!ok) return false;
-    norm(t, t->last, p->images, t->ln_post_gain, t->ln_post_bias, CLIP_T_F32);
-    return clip_matmul_run(p->projection, t->projection, t->h, out, t->scratch);
+    norm(t, w, w->last, p->images, t->ln_post_gain, t->ln_post_bias, CLIP_T_F32);
+    return clip_matmul_run(p->projection, t->projection, w->h, out, w->scratch);
 }
 
-static bool vit_run(clip_image_tower *tower, const uint8_t *images, int n, float *out)
+static bool vit_run(clip_image_tower *tower, int worker, const uint8_t *images, int n, float *out)
 {
-    vit *t = (vit *)tower;
-    size_t size = (size_t)t->model->config.image.size, dim = (size_t)t->model->config.dim;
-    if (n == t->plans[0].images) return run_plan(t, &t->plans[0], images, out);
-    for (int i = 0; i < n; i++)
-        if (!run_plan(t, &t->plans[1], images + (size_t)i * size * size * 3, out + (size_t)i * dim)) return false;
-    return true;
+    const vit *t = (const vit *)tower;
+    vit_worker *w = &t->workers[worker];
+    return run_plan(t, w, &w->plans[n == t->options.batch ? 0 : 1], images, out);
 }
 
-const clip_image_tower_kind clip_vit_tower = {vit_create, vit_run, vit_destroy};
+const clip_image_tower_kind clip_vit_tower = {8, vit_create, vit_run, vit_destroy};

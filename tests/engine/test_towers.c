@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "engine/math/layers.h"
+#include "engine/math/dnn.h"
 #include "engine/model/model.h"
 #include "engine/model/tower.h"
 #include "made_model.h"
@@ -72,7 +72,7 @@ static void image_tower(const clip_model *m, const clip_tower_options *o, watche
     float *v = malloc(MADE_IMAGES * (size_t)m->config.dim * sizeof *v);
     uint8_t *images = made_images(m->config.image.size);
     if (kind->create(m, o, &t, &err)) fail_msg("%s", err.text);
-    assert_true(kind->run(t, images, MADE_IMAGES, v));
+    assert_true(kind->run(t, 0, images, MADE_IMAGES, v));
     unit(v, MADE_IMAGES, (size_t)m->config.dim);
     compare(w, "vector", v, MADE_IMAGES, (size_t)m->config.dim);
     kind->destroy(t);
@@ -93,7 +93,7 @@ static void text_tower(const clip_model *m, const clip_tower_options *o, watcher
         starts[i + 1] = starts[i] + (int)n;
     }
     if (clip_text_tower_create(m, o, &t, &err)) fail_msg("%s", err.text);
-    assert_true(clip_text_tower_run(t, ids, starts, MADE_TEXTS, v));
+    clip_text_tower_run(t, 0, ids, starts, MADE_TEXTS, v);
     unit(v, MADE_TEXTS, (size_t)m->config.dim);
     compare(w, "vector", v, MADE_TEXTS, (size_t)m->config.dim);
     clip_text_tower_destroy(t);
@@ -108,8 +108,8 @@ static void both_towers_agree_with_pytorch(void **state)
     if (clip_model_open(made_model(name), &m, &err)) fail_msg("%s", err.text);
     for (int text = 0; text < 2; text++) {
         watcher w = {text ? "text" : "image", made_reference_open(name), 0, 1, 0};
-        clip_tower_options o = {.threads = 2, .batch = MADE_IMAGES, .tap = tap, .tap_context = &w};
-        clip_threads_set(2);
+        clip_tower_options o = {.workers = 1, .batch = MADE_IMAGES, .tap = tap, .tap_context = &w};
+        clip_dnn_use_threads(1);
         (text ? text_tower : image_tower)(m, &o, &w);
         printf("# %s, %s: %d layers, cosine %.8f, error %.1e\n", name, w.tower, w.layers, w.least_cosine, w.most_error);
         assert_true(w.layers >= 3);

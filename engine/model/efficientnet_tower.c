@@ -1,0 +1,280 @@
+/* efficientnet_tower.c: runs EfficientNet-Lite. See efficientnet.c for what it consists of.
+ *
+ * The network is a list of convolutions, each from one buffer to another:
+ *
+ *     stem                       pixels -> x
+ *     block: expand              x -> wide
+ *            depthwise           wide (or x, in stage 0) -> deep
+ *            shrink              deep -> x, added to x when the block has a skip
+ *     head                       x -> wide, then the mean over the image, then the projection
+ *
+ * One buffer holds every block's input and output, because a block reads x only before it writes it. Batch norms (eps 1e-3)
+ * are folded into the weights; activations and sums ride on the convolutions. Convolutions pad as TensorFlow's SAME: what is
+ * odd goes to the bottom and right. Images go through one at a time, because a batch's activations would not stay in the
+ * caches; several cores take different images. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/math/arena.h"
+#include "engine/math/dnn.h"
+#include "engine/math/layers.h"
+#include "engine/model/block.h"
+#include "engine/model/model.h"
+#include "engine/model/tower.h"
+
+#define FEATURES CLIP_EFFICIENTNET_FEATURES
+#define NORM_EPS 1e-3
+
+enum { PIXELS = 0, X, WIDE, DEEP, BUFFERS };
+
+typedef struct net_layer {
+    const clip_conv_weights *w;
+    clip_conv_spec spec;
+    int from, to;              /* buffers */
+    const char *name;          /* for the tap; NULL inside a block */
+    clip_packed *packed;
+} net_layer;
+
+/* What one thread needs for itself. */
+typedef struct net_worker {
+    clip_dnn *dnn;
+    clip_conv **convs;         /* [layers] */
+    clip_matmul *fc1, *fc2;
+    void *memory, *scratch;
+    float *buffers[BUFFERS];   /* [batch][side][side][channels] */
+    float *mean, *hidden;      /* [batch][features], [batch][2 dim] */
+} net_worker;
+
+typedef struct net {
+    const clip_model *model;
+    const clip_kernels *k;
+    clip_tower_options options;
+    net_layer *layers;
+    int count;
+    net_worker *workers;
+    clip_packed *fc1, *fc2;
+} net;
+
+static void worker_finish(net_worker *w, int layers)
+{
+    for (int i = 0; w->convs && i < layers; i++) clip_conv_destroy(w->convs[i]);
+    clip_matmul_destroy(w->fc1);
+    clip_matmul_destroy(w->fc2);
+    clip_dnn_destroy(w->dnn);
+    free(w->convs);
+    free(w->memory);
+}
+
+static void net_destroy(clip_image_tower *tower)
+{
+    net *t = (net *)tower;
+    if (!t) return;
+    for (int i = 0; t->workers && i < t->options.workers; i++) worker_finish(&t->workers[i], t->count);
+    for (int i = 0; t->layers && i < t->count; i++) clip_packed_destroy(t->layers[i].packed);
+    clip_packed_destroy(t->fc1);
+    clip_packed_destroy(t->fc2);
+    free(t->layers);
+    free(t->workers);
+    free(t);
+}
+
+/* ---- the list ---------------------------------------------------------------------------------------------------- */
+
+/* TensorFlow's SAME, which timm keeps for stride 2; stride 1 pads k/2 on all sides, which is the same. */
+static void set_padding(clip_conv_spec *s)
+{
+    int total = ((s->side + s->stride - 1) / s->stride - 1) * s->stride + s->kernel - s->side;
+    if (total < 0) total = 0;
+    s->pad_before = total / 2;
+    s->pad_after = total - total / 2;
+}
+
+/* Appends a layer and returns the side of what comes out of it. */
+static int append(net *t, const clip_conv_weights *w, int side, int from, int to, bool add, const char *name)
+{
+    net_layer *l = &t->layers[t->count++];
+    *l = (net_layer){.w = w, .from = from, .to = to, .name = name};
+    l->spec = (clip_conv_spec){.images = t->options.batch, .side = side, .in = w->in, .out = w->out, .kernel = w->kernel,
+                               .stride = w->stride, .depthwise = w->depthwise, .add = add,
+                               .act = w->relu6 ? CLIP_ACT_RELU6 : CLIP_ACT_NONE};
+    set_padding(&l->spec);
+    return clip_conv_side(&l->spec);
+}
+
+static void list_layers(net *t)
+{
+    const clip_efficientnet_weights *w = &t->model->efficientnet;
+    int side = append(t, &w->stem, t->model->config.image.size, PIXELS, X, false, "embedding");
+    for (int i = 0; i < w->count; i++) {
+        const clip_efficientnet_block *b = &w->blocks[i];
+        if (b->expand.out) append(t, &b->expand, side, X, WIDE, false, NULL);
+        side = append(t, &b->depthwise, side, b->expand.out ? WIDE : X, DEEP, false, NULL);
+        append(t, &b->shrink, side, DEEP, X, b->skip, "block");
+    }
+    append(t, &w->head, side, X, WIDE, false, "head");
+}
+
+/* ---- packing ----------------------------------------------------------------------------------------------------- */
+
+/* Weights and norm as one: w' = w gain / sqrt(var + eps), b' = bias - mean gain / sqrt(var + eps). */
+static clip_status pack_conv(net *t, int i, clip_error *err)
+{
+    const clip_conv_weights *c = t->layers[i].w;
+    size_t out = (size_t)c->out, each = (size_t)c->w.count / out;
+    float *space = clip_aligned_alloc(((size_t)c->w.count + 4 * out) * sizeof *space);
+    if (!space) return clip_fail(err, CLIP_E_MEMORY, "out of memory for the weights of %s", t->model->dir);
+    float *w = space, *gain = w + c->w.count, *bias = gain + out, *mean = bias + out, *var = mean + out;
+    clip_view_read(t->k, c->w, w);
+    clip_view_read(t->k, c->gain, gain);
+    clip_view_read(t->k, c->bias, bias);
+    clip_view_read(t->k, c->mean, mean);
+    clip_view_read(t->k, c->var, var);
+    for (size_t o = 0; o < out; o++) {
+        double scale = gain[o] / sqrt(var[o] + NORM_EPS);
+        bias[o] = (float)(bias[o] - mean[o] * scale);
+        for (size_t j = 0; j < each; j++) w[o * each + j] = (float)(w[o * each + j] * scale);
+    }
+    clip_status s = clip_conv_pack(t->workers[0].convs[i], w, bias, &t->layers[i].packed, err);
+    free(space);
+    return s;
+}
+
+static clip_status pack_linear(net *t, const clip_matmul *m, clip_view w, clip_view bias, size_t out, clip_packed **packed,
+                               clip_error *err)
+{
+    float *space = clip_aligned_alloc(((size_t)w.count + out) * sizeof *space), *b = space + w.count;
+    if (!space) return clip_fail(err, CLIP_E_MEMORY, "out of memory for the weights of %s", t->model->dir);
+    clip_view_read(t->k, w, space);
+    if (bias.count) clip_view_read(t->k, bias, b);
+    clip_status s = clip_packed_create(m, space, bias.count ? b : NULL, packed, err);
+    free(space);
+    return s;
+}
+
+static clip_status pack_all(net *t, clip_error *err)
+{
+    const clip_efficientnet_weights *w = &t->model->efficientnet;
+    const net_worker *first = &t->workers[0];
+    size_t dim = (size_t)t->model->config.dim;
+    clip_status s = CLIP_OK;
+    for (int i = 0; i < t->count && !s; i++) s = pack_conv(t, i, err);
+    if (!s && first->fc1) s = pack_linear(t, first->fc1, w->fc1, w->fc1_bias, first->fc2 ? 2 * dim : dim, &t->fc1, err);
+    if (!s && first->fc2) s = pack_linear(t, first->fc2, w->fc2, w->fc2_bias, dim, &t->fc2, err);
+    return s;
+}
+
+/* ---- making ------------------------------------------------------------------------------------------------------- */
+
+static clip_status make_projection(const net *t, net_worker *w, clip_error *err)
+{
+    const net_worker *like = w == t->workers ? NULL : t->workers;
+    clip_head_kind head = t->model->config.image.head;
+    int dim = t->model->config.dim, n = t->options.batch;
+    if (head == CLIP_HEAD_NONE) return CLIP_OK;
+    clip_matmul_spec fc1 = {.rows = n, .in = FEATURES, .out = head == CLIP_HEAD_MLP ? 2 * dim : dim,
+                            .act = head == CLIP_HEAD_MLP ? CLIP_ACT_GELU : CLIP_ACT_NONE};
+    clip_status s = clip_matmul_create(w->dnn, &fc1, like ? like->fc1 : NULL, &w->fc1, err);
+    if (s || head != CLIP_HEAD_MLP) return s;
+    return clip_matmul_create(w->dnn, &(clip_matmul_spec){.rows = n, .in = 2 * dim, .out = dim}, like ? like->fc2 : NULL, &w->fc2, err);
+}
+
+static void lay_out(const net *t, net_worker *w, clip_arena *a)
+{
+    size_t n = (size_t)t->options.batch, most[BUFFERS] = {0}, scratch = 0;
+    most[PIXELS] = n * (size_t)t->model->config.image.size * (size_t)t->model->config.image.size * 3;
+    for (int i = 0; i < t->count; i++) {
+        const net_layer *l = &t->layers[i];
+        size_t side = (size_t)clip_conv_side(&l->spec), size = n * side * side * (size_t)l->spec.out;
+        if (size > most[l->to]) most[l->to] = size;
+        if (clip_conv_scratch(w->convs[i]) > scratch) scratch = clip_conv_scratch(w->convs[i]);
+    }
+    if (w->fc1 && clip_matmul_scratch(w->fc1) > scratch) scratch = clip_matmul_scratch(w->fc1);
+    if (w->fc2 && clip_matmul_scratch(w->fc2) > scratch) scratch = clip_matmul_scratch(w->fc2);
+    for (int i = 0; i < BUFFERS; i++) w->buffers[i] = clip_arena_floats(a, most[i]);
+    w->mean = clip_arena_floats(a, n * FEATURES);
+    w->hidden = clip_arena_floats(a, n * 2 * (size_t)t->model->config.dim);
+    w->scratch = clip_arena_take(a, scratch, 1);
+}
+
+static clip_status make_worker(const net *t, net_worker *w, clip_error *err)
+{
+    const net_worker *like = w == t->workers ? NULL : t->workers;
+    w->convs = calloc((size_t)t->count, sizeof *w->convs);
+    clip_status s = w->convs ? clip_dnn_create(&w->dnn, err) : clip_fail(err, CLIP_E_MEMORY, "out of memory");
+    for (int i = 0; i < t->count && !s; i++)
+        s = clip_conv_create(w->dnn, &t->layers[i].spec, like ? like->convs[i] : NULL, &w->convs[i], err);
+    if (!s) s = make_projection(t, w, err);
+    if (s) return s;
+    clip_arena a = {0};
+    lay_out(t, w, &a);
+    if (a.used != SIZE_MAX) w->memory = clip_aligned_alloc(a.used);
+    if (!w->memory) return clip_fail(err, CLIP_E_MEMORY, "out of memory for the image tower of %s", t->model->dir);
+    lay_out(t, w, &(clip_arena){w->memory, 0});
+    return CLIP_OK;
+}
+
+static clip_status net_create(const clip_model *m, const clip_tower_options *o, clip_image_tower **out, clip_error *err)
+{
+    net *t = calloc(1, sizeof *t);
+    if (!t) return clip_fail(err, CLIP_E_MEMORY, "out of memory");
+    t->model = m;
+    t->options = *o;
+    t->k = clip_kernels_best();
+    t->layers = calloc((size_t)m->efficientnet.count * 3 + 2, sizeof *t->layers);
+    t->workers = calloc((size_t)o->workers, sizeof *t->workers);
+    clip_status s = t->layers && t->workers ? CLIP_OK : clip_fail(err, CLIP_E_MEMORY, "out of memory");
+    if (!s) list_layers(t);
+    for (int i = 0; i < o->workers && !s; i++) s = make_worker(t, &t->workers[i], err);
+    if (!s) s = pack_all(t, err);
+    if (s) net_destroy((clip_image_tower *)t);
+    else *out = (clip_image_tower *)t;
+    return s;
+}
+
+/* ---- running ------------------------------------------------------------------------------------------------------ */
+
+static void read_pixels(const net *t, const uint8_t *images, float *pixels)
+{
+    const clip_image_config *c = &t->model->config.image;
+    float scale[3], shift[3];
+    for (int i = 0; i < 3; i++) {
+        scale[i] = 1 / (255 * c->std[i]);
+        shift[i] = -c->mean[i] / c->std[i];
+    }
+    clip_layer_pixels(images, (size_t)t->options.batch * (size_t)c->size * (size_t)c->size, scale, shift, pixels);
+}
+
+static bool project(const net *t, net_worker *w, float *out)
+{
+    if (!w->fc1) memcpy(out, w->mean, (size_t)t->options.batch * FEATURES * sizeof *out);
+    if (!w->fc1) return true;
+    if (!w->fc2) return clip_matmul_run(w->fc1, t->fc1, w->mean, out, w->scratch);
+    return clip_matmul_run(w->fc1, t->fc1, w->mean, w->hidden, w->scratch) &&
+           clip_matmul_run(w->fc2, t->fc2, w->hidden, out, w->scratch);
+}
+
+static bool run_batch(const net *t, net_worker *w, const uint8_t *images, float *out)
+{
+    size_t n = (size_t)t->options.batch;
+    read_pixels(t, images, w->buffers[PIXELS]);
+    for (int i = 0; i < t->count; i++) {
+        const net_layer *l = &t->layers[i];
+        size_t side = (size_t)clip_conv_side(&l->spec);
+        if (!clip_conv_run(w->convs[i], l->packed, w->buffers[l->from], w->buffers[l->to], w->scratch)) return false;
+        if (l->name && t->options.tap)
+            t->options.tap(t->options.tap_context, l->name, w->buffers[l->to], n * side * side, (size_t)l->spec.out);
+    }
+    int last = clip_conv_side(&t->layers[t->count - 1].spec);
+    clip_layer_mean(w->buffers[WIDE], (int)n, last * last, FEATURES, w->mean);
+    return project(t, w, out);
+}
+
+static bool net_run(clip_image_tower *tower, int worker, const uint8_t *images, int n, float *out)
+{
+    const net *t = (const net *)tower;
+    return n == t->options.batch && run_batch(t, &t->workers[worker], images, out);
+}
+
+/* One image in one pass, so the batch is always one; only the tests ask for more. */
+const clip_image_tower_kind clip_efficientnet_tower = {1, net_create, net_run, net_destroy};
