@@ -6,6 +6,9 @@
  * harmless: the joined sum is right modulo 2^32, and the true one fits. (Rounding the weights to 16 bits instead, as
  * some resizers do, is twice as fast and differs from Pillow in the last bit.)
  *
+ * 12 megapixels to 224 on one core of a Zen 4: 27.7 ms plain, 6.7 ms here; turned by 90 degrees 38.8 and 4.5
+ * (tests/bench/bench_photo.c).
+ *
  * Compiled for its target function by function, so that every x86-64 build has it and picks it at run time. */
 #include "engine/math/resample_avx2.h"
 

@@ -4,6 +4,7 @@
 
 #include "engine/image/image.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -210,6 +211,48 @@ static void a_raw_photo_without_a_preview_says_so(void **state)
     sample_file_free(&f);
 }
 
+/* ---- threads --------------------------------------------------------------------------------------------------- */
+
+typedef struct worker {
+    pthread_t thread;
+    const sample_file *files;
+    size_t n;
+    uint8_t rows[8][SIZE * SIZE * 3];
+    int failed;
+} worker;
+
+static void *work(void *argument)
+{
+    worker *w = argument;
+    for (size_t i = 0; i < w->n; i++)
+        if (w->files[i].bytes && clip_image_to_row(&spec, w->files[i].bytes, w->files[i].n, NULL, w->rows[i], NULL, NULL))
+            w->failed++;
+    return NULL;
+}
+
+static void many_threads_decode_at_once(void **state)
+{
+    enum { THREADS = 4 };
+    static worker workers[THREADS];
+    uint8_t *pixels = sample_pixels(W, H, 5);
+    sample_file files[] = {sample_jpeg_make(pixels, W, H, &(sample_jpeg){0}),
+                           sample_png_make(pixels, W, H, &(sample_png){.colour_type = 2, .bits = 8}),
+                           sample_webp_make(pixels, W, H, true), sample_heif_make(pixels, W - 1, H, true, 1),
+                           sample_tiff_make(pixels, W, H, &(sample_tiff){0}), sample_gif_make(pixels, W, H, false)};
+    size_t n = sizeof files / sizeof *files;
+    for (int i = 0; i < THREADS; i++) {
+        workers[i] = (worker){.files = files, .n = n};
+        assert_int_equal(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_join(workers[i].thread, NULL), 0);
+        assert_int_equal(workers[i].failed, 0);
+        assert_memory_equal(workers[i].rows, workers[0].rows, sizeof workers[0].rows);
+    }
+    for (size_t i = 0; i < n; i++) sample_file_free(&files[i]);
+    free(pixels);
+}
+
 /* Directories that point at each other, at themselves, and beyond the file. */
 static void loops_of_directories_end(void **state)
 {
@@ -238,6 +281,7 @@ int main(void)
         cmocka_unit_test(a_raw_photo_is_its_largest_preview),
         cmocka_unit_test(a_raw_photo_without_a_preview_says_so),
         cmocka_unit_test(loops_of_directories_end),
+        cmocka_unit_test(many_threads_decode_at_once),
     };
     return cmocka_run_group_tests_name("formats", tests, NULL, NULL);
 }
