@@ -184,6 +184,7 @@ static void every_half_converts_exactly(void **state)
             for (int i = 0; i < 65536 + 5; i++)
                 if (isnan(want[i]) ? !isnan(y[i]) : memcmp(&y[i], &want[i], 4) != 0) fail_msg("half %04x of type %d", h[i], type);
         }
+    clip_kernels_plain.to_f32(h, CLIP_T_BF16, want, 65536 + 5);
     assert_true(want[0x7f80] == INFINITY);
     clip_kernels_plain.to_f32((uint16_t[]){0x3c00, 0xc000, 0x0001, 0x7bff}, CLIP_T_F16, want, 4);
     assert_true(want[0] == 1 && want[1] == -2 && want[2] == 0x1p-24f && want[3] == 65504);
