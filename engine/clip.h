@@ -133,6 +133,7 @@ bool clip_format_supported(clip_format f);
 typedef struct clip_limits {  /* a zero means the default */
     uint64_t max_bytes;       /* of the file; default 256 MiB */
     uint64_t max_pixels;      /* width x height as stored; default 256 Mi */
+    uint64_t max_memory;      /* bytes that decoding it may hold at once, the file's own not counted; default 1 GiB */
     int max_scans;            /* of a progressive JPEG; default 100 */
     bool exact_decode;        /* no scaled JPEG decoding: slower, what the reference does */
 } clip_limits;

@@ -15,7 +15,7 @@
  * milliseconds of decoding, and in return a broken photo leaves no hole and a batch is always full.
  *
  * Memory is bounded: four batches, a row a decoder, and a budget for files and pictures in flight. A photo that
- * alone exceeds the budget is decoded alone (limits.max_pixels bounds it).
+ * alone exceeds the budget is decoded alone (limits.max_memory bounds it).
  *
  * A vector with a value that is not finite spoils its whole batch in the encoder's eyes: the batch is then encoded one by one
  * and only the culprit fails. */

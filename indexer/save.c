@@ -193,12 +193,12 @@ static int64_t default_memory(void) {
     return quarter < least ? least : quarter > most ? most : quarter;
 }
 
-/* A photo that is decoded alone must fit the budget by itself, at up to six bytes a pixel. */
+/* A photo that is decoded alone must fit the budget by itself. */
 static clip_limits limits_for(const indexer_options *o, int64_t memory) {
     clip_limits l = o->limits;
     if (!l.max_bytes) l.max_bytes = (uint64_t)256 << 20;
-    if (!l.max_pixels) l.max_pixels = (uint64_t)256 << 20;
-    if (l.max_pixels > (uint64_t)memory / 6) l.max_pixels = (uint64_t)memory / 6;
+    if (l.max_bytes > (uint64_t)memory) l.max_bytes = (uint64_t)memory;
+    if (!l.max_memory || l.max_memory > (uint64_t)memory) l.max_memory = (uint64_t)memory;
     l.exact_decode = l.exact_decode || o->exact_decode;
     return l;
 }

@@ -24,7 +24,6 @@
 
 #include <jerror.h> /* after it: which codes exist depends on how it was configured */
 
-#define MAX_MEMORY (1024L << 20) /* libjpeg's, above all the coefficients of a progressive photo: up to 8 bytes a pixel */
 
 typedef struct jpeg_reader {
     struct jpeg_decompress_struct c;
@@ -71,7 +70,8 @@ static void on_error(j_common_ptr c)
     if (code == JERR_BAD_PRECISION)
         snprintf(text, sizeof text, "a JPEG of %d bits a sample; only 8 are supported", r->c.data_precision);
     else if (code == JERR_NO_BACKING_STORE)
-        snprintf(text, sizeof text, "decoding this JPEG needs more than %ld MiB of memory", MAX_MEMORY >> 20);
+        snprintf(text, sizeof text, "decoding this JPEG needs more than %llu MiB of memory",
+                 (unsigned long long)(r->job->limits.max_memory >> 20));
     r->status = clip_fail(r->job->err, status_of(code), "%s", text);
     longjmp(r->escape, 1);
 }
@@ -171,7 +171,7 @@ static clip_status read_header(jpeg_reader *r)
 {
     r->c.src = &r->source;
     r->c.progress = &r->progress;
-    r->c.mem->max_memory_to_use = MAX_MEMORY;
+    r->c.mem->max_memory_to_use = (long)r->job->limits.max_memory; /* a progressive photo's coefficients: up to 8 bytes a pixel */
     jpeg_save_markers(&r->c, JPEG_APP0 + 1, 0xffff);
     jpeg_read_header(&r->c, TRUE);
     read_exif(r);

@@ -5,11 +5,13 @@
  * once more as a photo that ends where its rows end, so that no invented gray is indexed. */
 #include "engine/image/decode.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define DEFAULT_MAX_BYTES ((uint64_t)256 << 20)
 #define DEFAULT_MAX_PIXELS ((uint64_t)256 << 20)
+#define DEFAULT_MAX_MEMORY ((uint64_t)1 << 30)
 #define DEFAULT_MAX_SCANS 100
 
 clip_limits clip_limits_resolve(const clip_limits *given)
@@ -17,8 +19,27 @@ clip_limits clip_limits_resolve(const clip_limits *given)
     clip_limits l = given ? *given : (clip_limits){0};
     if (!l.max_bytes) l.max_bytes = DEFAULT_MAX_BYTES;
     if (!l.max_pixels) l.max_pixels = DEFAULT_MAX_PIXELS;
+    if (!l.max_memory || l.max_memory > LONG_MAX) l.max_memory = DEFAULT_MAX_MEMORY;
     if (l.max_scans <= 0) l.max_scans = DEFAULT_MAX_SCANS;
     return l;
+}
+
+/* Bytes a pixel that a decoder holds of the whole picture. JPEG and TIFF are read in bands, and so is PNG unless it is
+ * interlaced (it asks by itself); libjpeg counts its own memory. */
+static uint64_t held_per_pixel(clip_format f)
+{
+    switch (f) {
+    case CLIP_FORMAT_WEBP: return 4;
+    case CLIP_FORMAT_HEIC: case CLIP_FORMAT_AVIF: return 6; /* its own planes, and the RGB made of them */
+    default: return 0;
+    }
+}
+
+clip_status clip_job_memory(clip_job *job, int width, int height, uint64_t per_pixel)
+{
+    if ((uint64_t)width * (uint64_t)height * per_pixel <= job->limits.max_memory) return CLIP_OK;
+    return clip_fail(job->err, CLIP_E_LIMIT, "decoding %d x %d pixels needs more than %llu MiB of memory", width, height,
+                     (unsigned long long)(job->limits.max_memory >> 20));
 }
 
 clip_status clip_job_header(clip_job *job, int width, int height)
@@ -27,6 +48,8 @@ clip_status clip_job_header(clip_job *job, int width, int height)
     if (width > CLIP_MAX_SIDE || height > CLIP_MAX_SIDE || (uint64_t)width * (uint64_t)height > job->limits.max_pixels)
         return clip_fail(job->err, CLIP_E_LIMIT, "%d x %d pixels are more than the limit of %llu allows", width, height,
                          (unsigned long long)job->limits.max_pixels);
+    clip_status s = job->kind == CLIP_JOB_PROBE ? CLIP_OK : clip_job_memory(job, width, height, held_per_pixel(job->photo.format));
+    if (s) return s;
     bool swaps = clip_orientation_swaps(job->photo.orientation);
     job->photo.width = swaps ? height : width;
     job->photo.height = swaps ? width : height;

@@ -93,6 +93,7 @@ static void on_header(png_structp png, png_infop info)
     png_read_update_info(png, info);
     if (png_get_rowbytes(png, info) != (size_t)job->stored_w * 3)
         give_up(r, clip_fail(job->err, CLIP_E_INTERNAL, "libpng did not make RGB of this PNG"));
+    if (r->interlaced && (s = clip_job_memory(job, job->stored_w, r->height, 3))) give_up(r, s);
     if (r->interlaced && !(r->whole = calloc((size_t)r->height * (size_t)job->stored_w, 3)))
         give_up(r, clip_fail(job->err, CLIP_E_MEMORY, "no memory for an interlaced PNG"));
     s = clip_job_start(job, job->stored_w, job->stored_h, 1);

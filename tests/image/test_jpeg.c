@@ -318,6 +318,22 @@ static void more_pixels_than_the_limit_are_refused_by_the_header(void **state)
     free(pixels);
 }
 
+/* A baseline photo is read in bands, whatever its size; a progressive one is held whole. */
+static void more_memory_than_the_limit_is_not_taken(void **state)
+{
+    enum { BIG = 1500 };
+    uint8_t *pixels = smooth(BIG, BIG, 3), row[SIZE * SIZE * 3];
+    for (int progressive = 0; progressive < 2; progressive++) {
+        sample_file f = sample_jpeg_make(pixels, BIG, BIG, &(sample_jpeg){.progressive = progressive});
+        clip_error e = {0};
+        clip_status s = clip_image_to_row(&spec, f.bytes, f.n, &(clip_limits){.max_memory = 2 << 20}, row, NULL, &e);
+        assert_int_equal(s, progressive ? CLIP_E_LIMIT : CLIP_OK);
+        if (progressive) assert_string_equal(e.text, "decoding this JPEG needs more than 2 MiB of memory");
+        sample_file_free(&f);
+    }
+    free(pixels);
+}
+
 static void scans_are_counted(void **state)
 {
     uint8_t *pixels = smooth(W, H, 3), row[SIZE * SIZE * 3];
@@ -388,6 +404,7 @@ int main(void)
         cmocka_unit_test(a_damaged_photo_is_used_and_flagged),
         cmocka_unit_test(without_a_row_of_pixels_there_is_no_photo),
         cmocka_unit_test(more_pixels_than_the_limit_are_refused_by_the_header),
+        cmocka_unit_test(more_memory_than_the_limit_is_not_taken),
         cmocka_unit_test(scans_are_counted),
         cmocka_unit_test(large_photos_are_decoded_or_refused_in_little_memory),
     };

@@ -52,12 +52,3 @@ summary() { tail -n 1 <<<"$output"; }
     expect_status 0
     [[ "$(summary)" == *'"new":1'* ]] || fail_with "expected one photo"
 }
-
-@test "a picture beyond the memory allowed is refused with the reason" {
-    photo huge.png 1 4000 3000 --png
-    photo small.png 2 --png
-    try index --memory 64 "$photos"
-    expect_status 0
-    expect_in_output "1 new, 1 failed"
-    expect_in_stderr "huge.png: "
-}
