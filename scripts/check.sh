@@ -99,7 +99,7 @@ run_tests() {
     sed 1d "$build/tally"
 }
 
-set -- -Dtests=true -Dfaiss_root="$faiss" -Disa="$(isa_level)"
+set -- -Dtests=true -Dfaiss_root="$faiss"
 
 configure_build "$build/release" "$@" -Dbuildtype=release
 compile_build "$build/release"

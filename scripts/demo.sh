@@ -67,9 +67,8 @@ need_packages $packages_build
 faiss=$(sh "$here/faiss.sh") || fail "FAISS is missing (see above)"
 
 say "2/4 Building"
-level=$(isa_level)
-[ "$level" = avx2 ] || say "  this CPU lacks AVX2, FMA or F16C: building the generic version, which is slower"
-configure_build "$build/meson" --prefix "$prefix" -Dbuildtype=release -Dtests=false -Dfaiss_root="$faiss" -Disa="$level"
+[ "$(uname -m)" != x86_64 ] || [ "$(isa_level)" = avx2 ] || say "  this CPU lacks AVX2, FMA or F16C: building the generic version, which is slower"
+configure_build "$build/meson" --prefix "$prefix" -Dbuildtype=release -Dtests=false -Dfaiss_root="$faiss"
 compile_build "$build/meson"
 
 say "3/4 Installing to $prefix"

@@ -4,6 +4,7 @@
 #   sh scripts/faiss.sh              find it or build it
 #   sh scripts/faiss.sh --find       find it, never build; prints nothing when there is none (the build asks this)
 #   sh scripts/faiss.sh --rebuild    build it again
+#   sh scripts/faiss.sh --print-level    avx2 or generic: what this CPU has (the build asks this too)
 #   --level avx2|generic             instruction set; default: what this CPU has
 #
 # Debian 12's libfaiss-dev holds the C headers but no symbol of the C API, and is compiled without AVX2, which costs a
@@ -24,10 +25,11 @@ here=$(cd "$(dirname "$0")" && pwd) || exit 2
 mode=build level=
 while [ $# -gt 0 ]; do
     case $1 in
-    --find) mode=find ;;
+    --find) mode="find" ;;
+    --print-level) isa_level; exit 0 ;;
     --rebuild) mode=rebuild ;;
     --level) shift; level=${1-} ;;
-    -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) fail "unknown option $1; see --help" ;;
     esac
     shift

@@ -19,7 +19,7 @@ need_packages $packages_build $packages_test clang
 faiss=$(sh "$here/faiss.sh") || fail "FAISS is missing (see above)"
 CC=clang
 export CC
-configure_build "$build/meson" -Dfuzz=true -Dtests=true -Dfaiss_root="$faiss" -Disa="$(isa_level)"
+configure_build "$build/meson" -Dfuzz=true -Dtests=true -Dfaiss_root="$faiss"
 compile_build "$build/meson"
 
 if [ $# -eq 0 ]; then
