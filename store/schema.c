@@ -62,7 +62,7 @@ static const char version_1[] =
     "  photo_id INTEGER AS (key & 1099511627775), model_id INTEGER AS (key >> 40));"
     "CREATE INDEX vectors_seq ON vectors(model_id, seq);"
     "CREATE TABLE caches(model_id INTEGER PRIMARY KEY, generation INTEGER NOT NULL, seq INTEGER NOT NULL,"
-    "  count INTEGER NOT NULL, bytes INTEGER NOT NULL, lists INTEGER NOT NULL, probes INTEGER NOT NULL,"
+    "  count INTEGER NOT NULL, bytes INTEGER NOT NULL, bits INTEGER NOT NULL, lists INTEGER NOT NULL, probes INTEGER NOT NULL,"
     "  trained INTEGER NOT NULL, head_bytes INTEGER NOT NULL, head_hash BLOB NOT NULL, file_hash BLOB NOT NULL);"
 
     "CREATE TABLE tallies(root_id INTEGER NOT NULL, state INTEGER NOT NULL, truncated INTEGER NOT NULL,"

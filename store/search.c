@@ -1,17 +1,38 @@
-/* search.c: the k nearest photos. */
+/* search.c: the k nearest photos, always those of this moment.
+ *
+ * Small libraries (no FAISS file) and narrow filters are searched exactly over the vectors in the database. Otherwise:
+ *
+ *   1  the delta: vectors written after the file was made are read from the database and weighed
+ *   2  the base: FAISS names candidates, more than k. Each is looked up: gone, replaced, missing or filtered-out ones fall
+ *      away, and the others are weighed again with the database's own numbers, so that one function gives every score and
+ *      copies of one photo tie exactly, wherever their vectors lie
+ *   3  enough? FAISS's scores differ from ours by what the candidates show. A photo that was not named scores no more than
+ *      the last that was; if the k-th hit is above that by twice the largest difference, nothing is missing, ties included.
+ *      If not, four times as many are asked for, until asking costs more than the exact search. (A file whose lists are
+ *      damaged shows large differences, and so ends in the exact search too.)
+ *
+ * FAISS 1.7.3's C API has no search parameters and so no filter of its own; step 3 is what makes a wide filter exact about
+ * its number of hits, and the exact search what a narrow one gets. */
+#include "store/cache.h"
 #include "store/f16.h"
 #include "store/scan.h"
 #include "store/topk.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Looking up a candidate costs what reading ten vectors in their order costs. */
+enum { MORE = 32, CANDIDATES_MAX = 4096 };
 
 typedef struct search {
     store *s;
     store_model m;
     const float *query; /* [dim] */
+    float length;       /* of the query */
     filter f;
-    topk best;
+    topk best;          /* from the delta, or from everything */
 } search;
 
 static store_status weigh(int64_t id, const void *f16, void *ctx, store_error *err)
@@ -20,29 +41,153 @@ static store_status weigh(int64_t id, const void *f16, void *ctx, store_error *e
     return topk_push(&h->best, id, f16_dot(f16, h->query, (size_t)h->m.dim), err);
 }
 
-static store_status check_query(const float *query, int dim, store_error *err)
+static store_status check_query(search *h, store_error *err)
 {
     double s = 0;
-    for (int i = 0; i < dim; i++) s += (double)query[i] * query[i];
+    for (int i = 0; i < h->m.dim; i++) s += (double)h->query[i] * h->query[i];
+    h->length = (float)sqrt(s);
     return isfinite(s) ? STORE_OK : store_fail(err, STORE_E_ARGUMENT, "the query's vector holds numbers that are not finite");
+}
+
+/* ---- candidates from the file ------------------------------------------------------------------------------------ */
+
+typedef struct candidate { int64_t id; float score; } candidate;
+
+static int by_id(const void *a, const void *b)
+{
+    const candidate *x = a, *y = b;
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+/* Looks the candidates up in order of id (neighbours share pages) and weighs those that hold into `t`. *off receives the
+ * largest difference between FAISS's score and ours. */
+static store_status verify(search *h, const cache_row *row, candidate *c, size_t n, topk *t, float *off, store_error *err)
+{
+    char *sql = filter_sql(&h->f, "SELECT v.vector FROM vectors v CROSS JOIN photos p ON p.id = ?1 WHERE v.key = ?2 AND "
+                           "v.seq <= ?3 AND p.state = 0", "");
+    if (!sql) return store_no_memory(err);
+    qsort(c, n, sizeof *c, by_id);
+    db_stmt *q = db_prepare_once(h->s->db, sql);
+    store_status st = STORE_OK;
+    int rc = DB_DONE;
+    for (size_t i = 0; i < n && !st && rc != DB_FAILED; i++) {
+        if (i && c[i].id == c[i - 1].id) continue;
+        db_again(q);
+        db_int(q, c[i].id);
+        db_int(q, h->m.id << STORE_PHOTO_BITS | (c[i].id & STORE_PHOTO_MASK));
+        db_int(q, row->seq);
+        filter_bind(&h->f, q);
+        if ((rc = db_step(q)) != DB_ROW) continue;
+        size_t bytes;
+        const void *v = db_col_blob(q, 0, &bytes);
+        if (bytes != 2 * (size_t)h->m.dim) continue;
+        float score = f16_dot(v, h->query, (size_t)h->m.dim);
+        *off = fmaxf(*off, fabsf(score - c[i].score));
+        st = topk_push(t, c[i].id, score, err);
+    }
+    db_release(q);
+    free(sql);
+    return st ? st : rc == DB_FAILED ? db_fail(h->s->db, err) : STORE_OK;
+}
+
+typedef struct asking {
+    float *scores;
+    int64_t *ids;
+    candidate *c;
+    size_t want;
+    int probes;
+    bool enough;   /* the hits are final */
+    bool hopeless; /* further rounds would cost more than they save */
+} asking;
+
+static store_status ask(search *h, cache *c, asking *a, topk *t, store_error *err)
+{
+    int threads = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    size_t found;
+    store_status st = vec_search(c->file, h->query, a->want, a->probes, threads, a->scores, a->ids, &found, err);
+    if (st) return st;
+    for (size_t i = 0; i < found; i++) a->c[i] = (candidate){a->ids[i], a->scores[i]};
+    float off = 0, last = found ? a->scores[found - 1] : -INFINITY;
+    topk_copy(t, &h->best);
+    st = verify(h, &c->row, a->c, found, t, &off, err);
+    if (st) return st;
+    bool all = found < a->want; /* the lists hold no more */
+    bool clear = topk_bar(t) > last + 2 * off + 1e-6f * h->length;
+    a->enough = t->n == t->k ? all || clear : all && a->probes >= c->row.lists;
+    a->hopeless = !a->enough && (all || 4 * a->want > CANDIDATES_MAX);
+    return STORE_OK;
+}
+
+/* *done stays false where the exact search has to do it. */
+static store_status search_file(search *h, cache *c, store_hit *hits, size_t *n, bool *done, store_error *err)
+{
+    asking a = {.want = 2 * h->best.k + MORE, .probes = c->row.probes, .scores = malloc(CANDIDATES_MAX * sizeof *a.scores),
+                .ids = malloc(CANDIDATES_MAX * sizeof *a.ids), .c = malloc(CANDIDATES_MAX * sizeof *a.c)};
+    a.hopeless = a.want > CANDIDATES_MAX;
+    topk t = {0};
+    store_status st = a.scores && a.ids && a.c ? topk_init(&t, h->s, h->best.k, err) : store_no_memory(err);
+    if (!st && !a.hopeless) st = scan_newer(h->s, &h->m, c->row.seq, &h->f, weigh, h, err);
+    while (!st && !a.enough && !a.hopeless) {
+        st = ask(h, c, &a, &t, err);
+        a.want *= 4;
+        /* Whoever looks deeper into the ranking must look into more lists. */
+        a.probes = a.probes < c->row.lists / 2 ? 2 * a.probes : c->row.lists;
+    }
+    if (!st && a.enough) st = topk_take(&t, hits, n, err);
+    *done = a.enough;
+    topk_finish(&t);
+    free(a.scores);
+    free(a.ids);
+    free(a.c);
+    return st;
+}
+
+/* ---- the whole --------------------------------------------------------------------------------------------------- */
+
+static store_status search_all(search *h, store_hit *hits, size_t *n, store_error *err)
+{
+    size_t k = h->best.k;
+    topk_finish(&h->best);
+    store_status st = topk_init(&h->best, h->s, k, err);
+    if (!st) st = scan_all(h->s, &h->m, &h->f, weigh, h, err);
+    return st ? st : topk_take(&h->best, hits, n, err);
+}
+
+/* One attempt within one reading position; *gone: the file was replaced meanwhile, so look again. */
+static store_status attempt(search *h, int64_t model_id, size_t k, const store_filter *f, store_hit *hits, size_t *n,
+                            bool *gone, store_error *err)
+{
+    cache *c = NULL;
+    cache_doubt doubt = {{0}, false};
+    bool opened = false, done = false;
+    store_status st = store_look_begin(h->s, &opened, err);
+    if (!st) st = model_get(h->s, model_id, &h->m, err);
+    if (!st) st = check_query(h, err);
+    if (!st) st = filter_build(h->s, f, &h->f, err);
+    if (!st && (int64_t)k > h->m.vectors) k = (size_t)h->m.vectors; /* no more than that can be found */
+    if (!st) st = topk_init(&h->best, h->s, k, err);
+    if (!st) st = cache_open(h->s, &h->m, &c, &doubt, err);
+    *gone = *gone && doubt.gone;
+    if (!*gone) {
+        if (!st && c && k) st = search_file(h, c, hits, n, &done, err);
+        if (!st && !done && k) st = search_all(h, hits, n, err);
+    }
+    topk_finish(&h->best);
+    filter_finish(&h->f);
+    store_look_end(h->s, opened);
+    return st;
 }
 
 store_status store_search(store *s, int64_t model_id, const float *query, size_t k, const store_filter *f, store_hit *hits,
                           size_t *n, store_error *err)
 {
     *n = 0;
-    search h = {.s = s, .query = query};
-    bool opened = false;
-    store_status st = store_look_begin(s, &opened, err);
-    if (!st) st = model_get(s, model_id, &h.m, err);
-    if (!st) st = check_query(query, h.m.dim, err);
-    if (!st) st = filter_build(s, f, &h.f, err);
-    if (!st && (int64_t)k > h.m.vectors) k = (size_t)h.m.vectors; /* no more than that can be found */
-    if (!st) st = topk_init(&h.best, s, k, err);
-    if (!st) st = scan_all(s, &h.m, &h.f, weigh, &h, err);
-    if (!st) st = topk_take(&h.best, hits, n, err);
-    topk_finish(&h.best);
-    filter_finish(&h.f);
-    store_look_end(s, opened);
+    store_status st = STORE_OK;
+    bool gone = true;
+    for (int i = 0; i < 3 && gone && !st; i++) {
+        search h = {.s = s, .query = query};
+        gone = i < 2;
+        st = attempt(&h, model_id, k, f, hits, n, &gone, err);
+    }
     return st;
 }
