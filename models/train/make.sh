@@ -1,0 +1,17 @@
+#!/bin/sh
+# make.sh DATA WORK OUT: every step, in order. Stop it and start it again: distil.py resumes, the rest is minutes each.
+set -eu
+python=${PYTHON:-python3}
+data=$1 work=$2 out=$3
+cd "$(dirname "$0")"
+export OMP_WAIT_POLICY=passive              # two cores that others use too
+step() { script=$1; shift; echo "== $script"; "$python" "$script.py" --data "$data" --work "$work" "$@"; }
+step corpus
+step vocab
+step teacher
+step features --views plain
+step features --splits train --views low,crop1,crop2,flip
+step distil
+step train
+step export --checkpoint "$work/model.pt" --out "$out"
+step verify --model "$out" --checkpoint "$work/model.pt"
