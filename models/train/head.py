@@ -1,6 +1,6 @@
 """The image head's start, and photos that do not exist.
 
-The start: hidden unit c of the head is GELU(logit of ImageNet class c - 3), nearly "c is in the photo", and its output
+The start: hidden unit c of the head is GELU(logit of ImageNet class c - 5), nearly "c is in the photo", and its output
 column is c's text vector, so that before any training the network says what the supervised classifier sees, in words
 (ConSE, Norouzi et al. 2014). The spare hidden units are a ridge regression from the features to the captions,
 its largest singular directions, passed through the straight part of GELU. One constant unit stands in for the bias that open_clip's
@@ -28,7 +28,7 @@ class Head(nn.Module):
 
 
 @torch.no_grad()
-def start(head, classifier, class_text, features, text, beta=3.0, gain=3.0, ridge=300):
+def start(head, classifier, class_text, features, text, beta=5.0, gain=50.0, ridge=12000):
     """class_text [1000,d], text [n,d]: mean caption vector of each photo of features [n,1280]."""
     hidden, known = head.fc1.out_features, len(class_text)
     spare = hidden - known - 1
@@ -36,7 +36,7 @@ def start(head, classifier, class_text, features, text, beta=3.0, gain=3.0, ridg
     w1, b1, w2 = head.fc1.weight.zero_(), head.fc1.bias.zero_(), head.fc2.weight.zero_()
     w1[:known] = classifier.weight * head.std
     b1[:known] = classifier.bias + classifier.weight @ head.mean - beta
-    w2[:, :known] = gain * class_text.T
+    w2[:, :known] = class_text.T
     ridge_map = torch.linalg.solve(x.T @ x + ridge * torch.eye(x.shape[1]), x.T @ text)      # [1280,d]
     u, s, v = torch.linalg.svd(ridge_map)
     n = min(spare, len(s))

@@ -7,7 +7,7 @@ classifier's probabilities over the class names as a teacher: so that what Image
 Small pictures: the view shrunk to 32 px learns from the classifier's answer to the whole one.
 The exported weights are an exponential average of the steps.
 """
-import copy, math, time
+import copy, math, os, time
 import numpy as np, torch, torch.nn.functional as F
 from common import arguments, captions, recalls, trunk
 from corpus import PLAIN, hypernyms, imagenet, wordnet
@@ -57,9 +57,10 @@ class Concepts:
 
 
 def info_nce(logits, positive=None):
+    """[photos, texts]. Without `positive` text i belongs to photo i, and there may be more photos than texts."""
     if positive is None:
-        y = torch.arange(len(logits))
-        return (F.cross_entropy(logits, y) + F.cross_entropy(logits.T, y)) / 2
+        y = torch.arange(logits.shape[1])
+        return (F.cross_entropy(logits[:len(y)], y) + F.cross_entropy(logits.T, y)) / 2
     loss = 0
     for l, p in ((logits, positive.float()), (logits.T, positive.T.float())):
         loss = loss - (p / p.sum(1, keepdim=True).clamp(min=1) * l.log_softmax(1)).sum(1).mean() / 2
@@ -72,9 +73,9 @@ def class_vectors(hidden, projection):
 
 
 def main():
-    a = arguments(__doc__, net="tf_efficientnet_lite0", size=224, dim=640, views="plain,flip,crop1,crop2,crop3",
-                  head_steps=200, joint_steps=400, batch=768, lr=2e-4, text_lr=1e-4, concept=1.0, keep=1.0, low=True,
-                  text="text.pt", out="model", beta=5.0, gain=50.0, hold=0.985)
+    a = arguments(__doc__, net="tf_efficientnet_lite0", size=224, dim=640, views="plain,flip,crop1,crop2",
+                  head_steps=200, joint_steps=400, batch=1536, told=512, lr=2e-4, text_lr=1e-4, kl=0.3, multi=0.3, keep=1.0, low=True,
+                  text="text.pt", out="model", beta=5.0, gain=25.0, hold=0.985)
     load = lambda name: torch.from_numpy(np.load(f"{a.work}/{name}.npy"))
     feats = lambda split, view: load(f"{a.net[-5:]}-{a.size}-{split}-{view}").float()
     nprng = np.random.default_rng(a.seed)
@@ -98,10 +99,10 @@ def main():
     concepts = Concepts(a.data, tok)
     n = len(plain)
 
-    def cache():
-        return [encode(tower, i, hidden=True) for i in (ids, dev_ids, concepts.ids, concepts.prompts)]
-
-    cap_h, dev_h, con_h, cls_h = cache()
+    kept_hidden = f"{a.work}/hidden-{a.text}"          # what the frozen tower says of every text, kept between runs
+    if not os.path.exists(kept_hidden) or os.path.getmtime(kept_hidden) < os.path.getmtime(f"{a.work}/{a.text}"):
+        torch.save([encode(tower, i, hidden=True) for i in (ids, dev_ids, concepts.ids, concepts.prompts)], kept_hidden)
+    cap_h, dev_h, con_h, cls_h = torch.load(kept_hidden)
     head = Head(plain.mean(0), plain.std(0) + 1e-3, a.dim)
     with torch.no_grad():
         project = lambda h: F.normalize(h @ tower.text_projection, dim=-1)
@@ -176,7 +177,7 @@ def main():
                     for x, y in zip(m.parameters(), q.parameters()):
                         x.lerp_(y, 1 - hold)
             if (step + 1) % 50 == 0 or step + 1 == steps:
-                print(f"{name} {step + 1} " + " ".join(f"{float(l):.3f}" for l in losses) + f" {time.time() - began:.0f} s")
+                print(f"{name} {step + 1} " + " ".join(f"{l.item():.3f}" for l in losses) + f" {time.time() - began:.0f} s")
                 if (step + 1) % 100 == 0 or step + 1 == steps:
                     report(f"{name} {step + 1}", *(mean if len(mean) == 2 else (mean[0], tower)), fresh=len(mean) == 2)
                     save(mean[0], mean[1] if len(mean) == 2 else tower)
@@ -194,7 +195,7 @@ def main():
         pick = torch.from_numpy(nprng.integers(0, 5, len(j)))
         v = lambda h: F.normalize((h @ tower.text_projection).float(), dim=-1)
         l = image_losses(lambda rows: v(con_h[rows]), class_vectors(cls_h, tower.text_projection), v(cap_h[j * 5 + pick]), j)
-        return l[0], a.concept * l[1], a.concept * l[2]
+        return l[0], a.kl * l[1], a.multi * l[2]
 
     if a.head_steps:
         groups = [(list(head.parameters()), a.lr, 0.2), ([tower.text_projection, scale], a.lr, 0.0)]
@@ -205,6 +206,7 @@ def main():
 
     rows = [line.rstrip("\n").split("\t") for line in open(f"{a.work}/corpus.tsv")]
     corpus_ids, teacher = Ids(tok, [s for _, s in rows]), load("teacher-corpus")
+    told_teacher = load("teacher-train").float()
     weights = torch.tensor([WEIGHT[g] for g, _ in rows])
     state = {"class": None, "step": 0}
 
@@ -212,15 +214,17 @@ def main():
         if state["step"] % 40 == 0:
             state["class"] = encode(tower, concepts.prompts, hidden=True)
         state["step"] += 1
+        whole, j = j, j[:a.told]
         pick = torch.from_numpy(nprng.integers(0, 5, len(j)))
         v = lambda i, r: F.normalize(tower(i.batch(r)).float(), dim=-1)
+        told = v(ids, (j * 5 + pick).tolist())         # the other photos of the batch are negatives only: text is dear
         l = image_losses(lambda r: v(concepts.ids, r), class_vectors(state["class"], tower.text_projection.detach()),
-                         v(ids, (j * 5 + pick).tolist()), j)
-        some = torch.multinomial(weights, 320)
-        target = F.normalize((teacher[some].float() - t["mean"]) @ t["white"], dim=-1)
-        near = v(corpus_ids, some.tolist())
+                         told, whole)
+        some = torch.multinomial(weights, 256)
+        target = F.normalize((torch.cat([teacher[some].float(), told_teacher[j * 5 + pick]]) - t["mean"]) @ t["white"], dim=-1)
+        near = torch.cat([v(corpus_ids, some.tolist()), told])
         kept = (1 - (near * F.pad(target, (0, a.dim - target.shape[1]))).sum(1)).mean()
-        return l[0], a.concept * l[1], a.concept * l[2], a.keep * kept
+        return l[0], a.kl * l[1], a.multi * l[2], a.keep * kept
 
     groups = [(list(head.parameters()), a.lr, 0.2), (list(tower.parameters()), a.text_lr, 0.05), ([scale], a.lr, 0.0)]
     phase("joint", a.joint_steps, optimizer(groups), joint_step, [head, tower])
