@@ -38,7 +38,7 @@ def photo(data, name):
 
 
 def pixels(img, size):
-    """A squashed, normalised [3,size,size] tensor: the model's own preprocessing."""
+    """A normalised [3,size,size] tensor. The photos of the data are square already."""
     if img.size != (size, size):
         img = img.resize((size, size), Image.BICUBIC)
     x = torch.from_numpy(np.asarray(img, dtype=np.float32).copy()).permute(2, 0, 1)

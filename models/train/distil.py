@@ -49,7 +49,7 @@ def batches(ids, weights, size, rng):
 
 
 def main():
-    a = arguments(__doc__, steps=1300, batch=384, lr=1.2e-3, width=320, heads=5, layers=4, out="text.pt")
+    a = arguments(__doc__, steps=1400, batch=384, lr=1.2e-3, width=320, heads=5, layers=4, out="text.pt")
     rows = [line.rstrip("\n").split("\t") for line in open(f"{a.work}/corpus.tsv")]
     teacher = torch.from_numpy(np.load(f"{a.work}/teacher-corpus.npy"))
     weights = torch.tensor([WEIGHT[g] for g, _ in rows])

@@ -23,7 +23,7 @@ def sums(folder):
 
 
 def main():
-    a = arguments(__doc__, checkpoint="", out="", resize="squash")
+    a = arguments(__doc__, checkpoint="", out="", resize="shortest")
     c = torch.load(a.checkpoint)                  # {"net", "size", "dim", "text", "state"}: see train.py
     os.makedirs(a.out, exist_ok=True)
     cfg = config(c["net"], c["size"], c["dim"], c["text"])

@@ -26,6 +26,13 @@ class Head(nn.Module):
         return {"visual.head.mlp.fc1.weight": w, "visual.head.mlp.fc1.bias": self.fc1.bias - w @ self.mean,
                 "visual.head.mlp.fc2.weight": self.fc2.weight}
 
+    @torch.no_grad()
+    def unfold(self, state):
+        w = state["visual.head.mlp.fc1.weight"]
+        self.fc1.weight.copy_(w * self.std)
+        self.fc1.bias.copy_(state["visual.head.mlp.fc1.bias"] + w @ self.mean)
+        self.fc2.weight.copy_(state["visual.head.mlp.fc2.weight"])
+
 
 @torch.no_grad()
 def start(head, classifier, class_text, features, text, beta=5.0, gain=50.0, ridge=12000):

@@ -12,6 +12,7 @@ step teacher
 step features --views plain
 step features --splits train --views low,crop1,crop2,flip
 step distil
-step train
+step train --out joint
+step train --begin joint.pt --joint-steps 0 --head-steps 150 --multi 1.0 --low-share 0.5
 step export --checkpoint "$work/model.pt" --out "$out"
 step verify --model "$out" --checkpoint "$work/model.pt"

@@ -74,8 +74,8 @@ def class_vectors(hidden, projection):
 
 def main():
     a = arguments(__doc__, net="tf_efficientnet_lite0", size=224, dim=640, views="plain,flip,crop1,crop2",
-                  head_steps=200, joint_steps=400, batch=1536, told=512, lr=2e-4, text_lr=1e-4, kl=0.3, multi=0.3, keep=1.0, low=True,
-                  text="text.pt", out="model", beta=5.0, gain=25.0, hold=0.985)
+                  head_steps=120, joint_steps=260, batch=1536, told=512, lr=2e-4, text_lr=2e-4, kl=1.0, multi=0.4, keep=1.0, low=True,
+                  low_share=0.3, text="text.pt", begin="", out="model", beta=5.0, gain=25.0, hold=0.985)
     load = lambda name: torch.from_numpy(np.load(f"{a.work}/{name}.npy"))
     feats = lambda split, view: load(f"{a.net[-5:]}-{a.size}-{split}-{view}").float()
     nprng = np.random.default_rng(a.seed)
@@ -93,14 +93,18 @@ def main():
     tower = TextTower(shape["vocab_size"], shape["width"], shape["heads"], shape["layers"], a.dim)
     p = t["state"].pop("text_projection")
     tower.load_state_dict(t["state"] | {"text_projection": F.pad(p, (0, a.dim - p.shape[1]))})
+    begun = torch.load(f"{a.work}/{a.begin}")["state"] if a.begin else None
+    if begun:
+        tower.load_state_dict({k: begun[k] for k in tower.state_dict()})
     tok = f"{a.work}/tokenizer.json"
     ids = Ids(tok, [c for cs in captions(a.data, "train")[1] for c in cs])
     dev_ids = Ids(tok, [c for cs in captions(a.data, "dev")[1] for c in cs])
     concepts = Concepts(a.data, tok)
     n = len(plain)
 
-    kept_hidden = f"{a.work}/hidden-{a.text}"          # what the frozen tower says of every text, kept between runs
-    if not os.path.exists(kept_hidden) or os.path.getmtime(kept_hidden) < os.path.getmtime(f"{a.work}/{a.text}"):
+    source = a.begin or a.text
+    kept_hidden = f"{a.work}/hidden-{source}"          # what the frozen tower says of every text, kept between runs
+    if not os.path.exists(kept_hidden) or os.path.getmtime(kept_hidden) < os.path.getmtime(f"{a.work}/{source}"):
         torch.save([encode(tower, i, hidden=True) for i in (ids, dev_ids, concepts.ids, concepts.prompts)], kept_hidden)
     cap_h, dev_h, con_h, cls_h = torch.load(kept_hidden)
     head = Head(plain.mean(0), plain.std(0) + 1e-3, a.dim)
@@ -108,6 +112,8 @@ def main():
         project = lambda h: F.normalize(h @ tower.text_projection, dim=-1)
         cap = project(cap_h).view(n, -1, a.dim).mean(1)
         start(head, classifier, class_vectors(cls_h, tower.text_projection), plain, cap - cap.mean(0), a.beta, a.gain)
+        if begun:
+            head.unfold(begun)
     scale = torch.nn.Parameter(torch.tensor(math.log(20.0)))
 
     def report(tag, head, tower, fresh=True):
@@ -142,7 +148,7 @@ def main():
         x = view[j]
         cs = torch.from_numpy(nprng.integers(0, 1000, 320))
         k = j[:320]
-        base = low if low is not None and nprng.random() < 0.3 else view
+        base = low if low is not None and nprng.random() < a.low_share else view
         fake = pseudo(base[k], k, cs)
         sure = truth[j].max(1)
         real = (sure.values > 0.6).nonzero()[:64, 0]
