@@ -95,9 +95,11 @@ static clip_status read_lines(clip_job *job, GifFileType *file)
     bool interlaced = file->Image.Interlace;
     int height = file->Image.Height, rows = 0;
     if (!map) return clip_fail(job->err, CLIP_E_FORMAT, "a GIF without colours");
+    clip_status s = clip_job_memory(job, job->stored_w, interlaced ? height : 1, 1);
+    if (s) return s;
     uint8_t *frame = calloc(interlaced ? (size_t)height : 1, (size_t)job->stored_w);
     if (!frame) return clip_fail(job->err, CLIP_E_MEMORY, "no memory for a GIF of this size");
-    clip_status s = clip_job_start(job, job->stored_w, job->stored_h, 1);
+    s = clip_job_start(job, job->stored_w, job->stored_h, 1);
     if (!s && interlaced) {
         rows = read_interlaced(job, file, frame, height);
         for (int y = 0; y < job->stored_h; y++) push_row(job, map, frame + (size_t)y * (size_t)job->stored_w);

@@ -24,7 +24,6 @@
 
 #include <jerror.h> /* after it: which codes exist depends on how it was configured */
 
-
 typedef struct jpeg_reader {
     struct jpeg_decompress_struct c;
     struct jpeg_error_mgr errors;
@@ -171,7 +170,7 @@ static clip_status read_header(jpeg_reader *r)
 {
     r->c.src = &r->source;
     r->c.progress = &r->progress;
-    r->c.mem->max_memory_to_use = (long)r->job->limits.max_memory; /* a progressive photo's coefficients: up to 8 bytes a pixel */
+    r->c.mem->max_memory_to_use = (long)r->job->limits.max_memory; /* above all coefficients: up to 8 bytes a pixel */
     jpeg_save_markers(&r->c, JPEG_APP0 + 1, 0xffff);
     jpeg_read_header(&r->c, TRUE);
     read_exif(r);

@@ -1,12 +1,12 @@
 /* resize.c: Pillow's antialiased resize as a stream, for photos that still have to be turned.
  *
- * Pillow resizes horizontally, rounds to 8 bits, then vertically (since release 13 the other way round where the height
- * shrinks much more than the width, which only a squash can bring about; we keep to what models were trained with). Because of the rounding the order of the passes shows
- * in the result, and the photo must be turned before all of it. Turning twelve megapixels costs more than resizing them,
- * so the turned order is kept and the pixels are not moved: for the orientations that swap the axes, the turned photo's
- * horizontal pass is our vertical one, and it comes first. A mirrored axis has its weights computed in the turned photo
- * and its windows mirrored back, since Pillow's own windows are not symmetric to the last bit. Thus the result equals
- * "turn, then Pillow" byte for byte, and only a window of rows is ever held:
+ * Pillow resizes horizontally, rounds to 8 bits, then vertically. (Since release 13 it goes the other way round where the
+ * height shrinks much more than the width, which only a squash can bring about; we keep to what models were trained with.)
+ * Because of the rounding the order of the passes shows in the result, and the photo must be turned before all of it.
+ * Turning twelve megapixels costs more than resizing them, so the turned order is kept and the pixels are not moved: for the
+ * orientations that swap the axes, the turned photo's horizontal pass is our vertical one, and it comes first. A mirrored
+ * axis has its weights computed in the turned photo and its windows mirrored back, since Pillow's own windows are not
+ * symmetric to the last bit. Thus the result equals "turn, then Pillow" byte for byte, and only a window of rows is held:
  *
  *   upright   row --horizontal--> ring of narrow rows --vertical--> a row of the output
  *   swapped   row ------------->  ring of rows --vertical--> one row --horizontal--> a column of the output

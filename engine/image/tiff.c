@@ -10,8 +10,6 @@
 
 #include <tiffio.h>
 
-#define MAX_SINGLE_ALLOCATION ((tmsize_t)1 << 30)
-
 #define SYMBOLS(X) \
     X(TIFFOpenOptionsAlloc) X(TIFFOpenOptionsFree) X(TIFFOpenOptionsSetMaxSingleMemAlloc) \
     X(TIFFOpenOptionsSetErrorHandlerExtR) X(TIFFOpenOptionsSetWarningHandlerExtR) X(TIFFClientOpenExt) X(TIFFClose) \
@@ -94,11 +92,11 @@ static int on_warning(TIFF *t, void *source, const char *module, const char *for
     return 1;
 }
 
-static TIFF *open_memory(tiff_source *s)
+static TIFF *open_memory(tiff_source *s, uint64_t max_memory)
 {
     TIFFOpenOptions *o = tiff.TIFFOpenOptionsAlloc();
     if (!o) return NULL;
-    tiff.TIFFOpenOptionsSetMaxSingleMemAlloc(o, MAX_SINGLE_ALLOCATION);
+    tiff.TIFFOpenOptionsSetMaxSingleMemAlloc(o, (tmsize_t)max_memory);
     tiff.TIFFOpenOptionsSetErrorHandlerExtR(o, on_error, s);
     tiff.TIFFOpenOptionsSetWarningHandlerExtR(o, on_warning, s);
     TIFF *t = tiff.TIFFClientOpenExt("photo", "r", s, source_read, source_write, source_seek, source_close, source_size,
@@ -152,9 +150,11 @@ static void push_band(clip_job *job, const uint32_t *raster, uint32_t rows)
 
 static clip_status read_bands(clip_job *job, TIFFRGBAImage *image, uint32_t band, const tiff_source *s)
 {
+    clip_status status = clip_job_memory(job, job->stored_w, (int)band, 8); /* the raster's, and the samples it is made of */
+    if (status) return status;
     uint32_t *raster = malloc((size_t)job->stored_w * band * sizeof *raster);
     if (!raster) return clip_fail(job->err, CLIP_E_MEMORY, "no memory for a TIFF of this size");
-    clip_status status = clip_job_start(job, job->stored_w, job->stored_h, 1);
+    status = clip_job_start(job, job->stored_w, job->stored_h, 1);
     uint32_t height = image->height, y = 0;
     while (!status && y < height && !clip_resizer_complete(job->resizer)) {
         uint32_t rows = height - y < band ? height - y : band;
@@ -189,7 +189,7 @@ clip_status clip_tiff_decode(clip_job *job)
     pthread_once(&once, load);
     if (!loaded) return clip_fail(job->err, CLIP_E_UNSUPPORTED, "reading TIFF needs %s: install it", CLIP_SONAME_TIFF);
     tiff_source source = {.bytes = job->bytes, .n = job->n};
-    TIFF *t = open_memory(&source);
+    TIFF *t = open_memory(&source, job->limits.max_memory);
     if (!t) return broken(job, &source, CLIP_E_FORMAT);
     clip_status s = read_header(job, t, &source);
     if (!s && job->kind != CLIP_JOB_PROBE) s = read_pixels(job, t, &source);

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Something like a photo: gradients under noise, the same for the same seed on every machine and in make_reference.py.
+/* Something like a photo: gradients under noise, the same for the same seed on every machine and in make_resize_reference.py.
  * The caller frees it. [h][w][3] */
 uint8_t *sample_pixels(int w, int h, uint32_t seed);
 

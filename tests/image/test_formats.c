@@ -60,6 +60,12 @@ static void check(sample_file *f, clip_format format, const uint8_t *wanted, int
     sample_file_free(f);
 }
 
+static clip_status status_within(const sample_file *f, uint64_t max_memory)
+{
+    uint8_t row[SIZE * SIZE * 3];
+    return clip_image_to_row(&spec, f->bytes, f->n, &(clip_limits){.max_memory = max_memory}, row, NULL, NULL);
+}
+
 /* cmocka's skip() counts as a failure in TAP. */
 static bool lacks(clip_format f)
 {
@@ -211,6 +217,26 @@ static void a_raw_photo_without_a_preview_says_so(void **state)
     sample_file_free(&f);
 }
 
+static void what_must_be_held_whole_counts_against_the_memory_limit(void **state)
+{
+    uint8_t *pixels = sample_pixels(W, H, 3);
+    sample_file strips = sample_tiff_make(pixels, W, H, &(sample_tiff){.rows_per_strip = 2});
+    sample_file one = sample_tiff_make(pixels, W, H, &(sample_tiff){0});
+    sample_file gif = sample_gif_make(pixels, W, H, false), interlaced = sample_gif_make(pixels, W, H, true);
+    sample_file webp = sample_webp_make(pixels, W, H, true);
+    if (one.bytes) assert_int_equal(status_within(&one, W * H * 4), CLIP_E_LIMIT);
+    if (strips.bytes) assert_int_equal(status_within(&strips, W * H * 4), CLIP_OK);
+    if (interlaced.bytes) assert_int_equal(status_within(&interlaced, W * H - 1), CLIP_E_LIMIT);
+    if (gif.bytes) assert_int_equal(status_within(&gif, W * H - 1), CLIP_OK);
+    if (webp.bytes) assert_int_equal(status_within(&webp, W * H * 3), CLIP_E_LIMIT);
+    sample_file_free(&strips);
+    sample_file_free(&one);
+    sample_file_free(&gif);
+    sample_file_free(&interlaced);
+    sample_file_free(&webp);
+    free(pixels);
+}
+
 /* ---- threads --------------------------------------------------------------------------------------------------- */
 
 typedef struct worker {
@@ -281,6 +307,7 @@ int main(void)
         cmocka_unit_test(a_raw_photo_is_its_largest_preview),
         cmocka_unit_test(a_raw_photo_without_a_preview_says_so),
         cmocka_unit_test(loops_of_directories_end),
+        cmocka_unit_test(what_must_be_held_whole_counts_against_the_memory_limit),
         cmocka_unit_test(many_threads_decode_at_once),
     };
     return cmocka_run_group_tests_name("formats", tests, NULL, NULL);
