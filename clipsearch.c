@@ -15,6 +15,7 @@ static const cli_command commands[] = {
     {"forget", query_command_forget},
     {"export", query_command_export},
     {"model", query_command_model},
+    {"eval", query_command_eval},
     {0}};
 
 int main(int argc, char **argv)
