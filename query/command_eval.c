@@ -7,10 +7,10 @@
 
 static const cli_usage usage = {
     .command = "eval",
-    .arguments = "retrieval CAPTIONS.tsv FOLDER | zeroshot FOLDER",
+    .arguments = "retrieval CAPTIONS FOLDER | zeroshot FOLDER",
     .summary = "Measure a model on photos whose answers are known.",
     .details =
-        "retrieval: CAPTIONS.tsv holds a photo's name, a tab and a caption on each line; a photo may have several. Tells how "
+        "retrieval: CAPTIONS is a file that holds a photo's name, a tab and a caption on each line; a photo may have several. Tells how "
         "often the right photo is among the first 1, 5 and 10 for its caption, and a right caption for its photo.\n"
         "\n"
         "zeroshot: FOLDER holds one folder for each class, named after it (_ stands for a space). Tells how often the right "
@@ -42,7 +42,7 @@ static int run(query_eval *v, int n, char **operands)
     if (n == 0) return cli_misuse(&usage, "say what to measure: retrieval or zeroshot");
     bool retrieval = strcmp(operands[0], "retrieval") == 0;
     if (!retrieval && strcmp(operands[0], "zeroshot")) return cli_misuse(&usage, "nothing is known of \"%s\"", operands[0]);
-    if (n != (retrieval ? 3 : 2)) return cli_misuse(&usage, retrieval ? "retrieval takes CAPTIONS.tsv and FOLDER" : "zeroshot takes one FOLDER");
+    if (n != (retrieval ? 3 : 2)) return cli_misuse(&usage, retrieval ? "retrieval takes CAPTIONS and FOLDER" : "zeroshot takes one FOLDER");
     if (retrieval && (v->templates || v->names)) return cli_misuse(&usage, "--templates and --names are for zeroshot");
     return retrieval ? query_eval_retrieval(v, operands[1], operands[2]) : query_eval_zeroshot(v, operands[1]);
 }

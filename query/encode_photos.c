@@ -41,13 +41,19 @@ static size_t batch_length(const decoding *d, size_t batch)
     return d->n - first < d->batch ? d->n - first : d->batch;
 }
 
-static void report(decoding *d, const char *path, const char *text)
+static void report(decoding *d, const char *name, const char *text)
 {
     pthread_mutex_lock(&d->lock);
     size_t number = d->reports++;
     pthread_mutex_unlock(&d->lock);
-    if (number < REPORTS_MOST) cli_warn("%s", text);
-    else if (number == REPORTS_MOST) cli_warn("more photos that cannot be read, such as %s, are not listed", path);
+    if (number < REPORTS_MOST) cli_warn("%s: %s", name, text);
+    else if (number == REPORTS_MOST) cli_warn("more photos cannot be read; the others are not listed");
+}
+
+static query_photo_state decode_bytes(decoding *d, const uint8_t *bytes, size_t n, uint8_t *row, clip_error *err)
+{
+    if (clip_format_sniff(bytes, n) == CLIP_FORMAT_UNKNOWN) return QUERY_PHOTO_NONE;
+    return clip_photo_to_row(d->model, bytes, n, NULL, row, NULL, err) ? QUERY_PHOTO_BROKEN : QUERY_PHOTO_OK;
 }
 
 static query_photo_state decode(decoding *d, const char *path, uint8_t *row)
@@ -55,18 +61,18 @@ static query_photo_state decode(decoding *d, const char *path, uint8_t *row)
     clip_error err = {0};
     uint8_t *bytes = NULL;
     size_t n = 0;
-    char *name = cli_quote_path(path);
-    query_photo_state state = QUERY_PHOTO_OK;
+    query_photo_state state = QUERY_PHOTO_BROKEN;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd < 0) snprintf(err.text, sizeof err.text, "%s: %s", name ? name : path, strerror(errno));
-    if (fd < 0 || clip_file_read(fd, name ? name : path, NULL, &bytes, &n, &err)) state = QUERY_PHOTO_BROKEN;
-    else if (clip_format_sniff(bytes, n) == CLIP_FORMAT_UNKNOWN) state = QUERY_PHOTO_NONE;
-    else if (clip_photo_to_row(d->model, bytes, n, NULL, row, NULL, &err)) state = QUERY_PHOTO_BROKEN;
-    if (state == QUERY_PHOTO_BROKEN) report(d, name ? name : path, err.text);
+    if (fd < 0) snprintf(err.text, sizeof err.text, "%s", strerror(errno));
+    else if (!clip_file_read(fd, "the file", NULL, &bytes, &n, &err)) state = decode_bytes(d, bytes, n, row, &err);
     if (state != QUERY_PHOTO_OK) memset(row, 0, d->row_bytes);
+    if (state == QUERY_PHOTO_BROKEN) {
+        char *name = cli_quote_path(path);
+        report(d, name ? name : path, err.text);
+        free(name);
+    }
     if (fd >= 0) close(fd);
     free(bytes);
-    free(name);
     return state;
 }
 

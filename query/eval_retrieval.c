@@ -138,6 +138,7 @@ static void leave_out(task *t)
     t->n_captions = kept;
     kept = 0;
     for (size_t i = 0; i < t->n_photos; i++) {
+        if (t->states[i] == QUERY_PHOTO_NONE) cli_warn("%s: not a photo", t->photos[i]);
         if (t->states[i] != QUERY_PHOTO_OK) continue;
         memmove(t->photo_vectors + kept * dim, t->photo_vectors + i * dim, dim * sizeof(float));
         t->photo_group[kept++] = t->photo_group[i];
@@ -228,7 +229,7 @@ static int measure(task *t)
     size_t groups = t->n_photos;
     leave_out(t);
     if (!t->n_photos) return cli_fail("none of the photos that %s names could be read in %s", t->path, t->folder);
-    if (t->left_out) cli_warn("%zu photos could not be read and are left out with their captions", t->left_out);
+    if (t->left_out) cli_warn("photos that could not be read, left out with their captions: %zu", t->left_out);
     if (!text_to_image(t, groups, text) || !image_to_text(t, image)) return cli_fail("memory ran out");
     if (t->v->json) print_json(t, ways);
     else print_table(t, ways);

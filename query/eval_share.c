@@ -43,7 +43,8 @@ query_share query_share_mean(const double *values, size_t groups)
     for (size_t g = 0; g < groups; g++) sum += values[g];
     double mean = groups ? sum / (double)groups : 0;
     for (size_t g = 0; g < groups; g++) squares += (values[g] - mean) * (values[g] - mean);
-    double half = groups > 1 ? Z * sqrt(squares / (double)(groups - 1) / (double)groups) : 1;
+    if (!(squares > 0)) return query_share_of(sum, (double)groups); /* all alike, which does not mean certain */
+    double half = Z * sqrt(squares / (double)(groups - 1) / (double)groups);
     return (query_share){mean, fmax(0, mean - half), fmin(1, mean + half)};
 }
 

@@ -186,7 +186,7 @@ static int count_photos(task *t, const float *labels, const float *vectors, cons
         if (states[i] == QUERY_PHOTO_OK) count_photo(t, &t->groups[t->owner[i]], labels, vectors + i * (size_t)dim, dim, scores);
     }
     free(scores);
-    if (t->left_out) cli_warn("%zu photos could not be read and are left out", t->left_out);
+    if (t->left_out) cli_warn("photos that could not be read, left out: %zu", t->left_out);
     return 0;
 }
 
