@@ -2,9 +2,8 @@
  *
  * Write-ahead logging lets any number of readers look at the last committed state while one writer goes on. With
  * synchronous=NORMAL the log is not flushed at every commit: a killed process loses nothing that was committed, a power
- * cut may lose the last commits and never damages the file. FULL cost one fsync a batch (2 to 30 ms on the disks here)
- * and would protect photos that the next run of `index` finds again anyway. What must not happen is that something
- * outside the file outlives commits that were lost: cache.c flushes the log before it publishes a FAISS file.
+ * cut may lose the last commits and never damages the file. FULL would flush at every batch for the sake of photos that the
+ * next run of `index` finds again anyway.
  *
  * Page size 8192, measured with 100,000 half-precision vectors of 512 (scan / file): 4096: 42-50 ms / 139 MB, 8192:
  * 26-36 ms / 119 MB, 16384: 34-47 ms / 111 MB. Memory-mapped reading was slower in every case (44-66 ms at 8192) and
@@ -36,6 +35,7 @@ struct db {
     int kept;
     db_stmt *stmt[KEPT_MAX];
     db_stmt broken; /* stands for a statement that could not be compiled; every call on it fails quietly */
+    bool opening;
     int code, system_code; /* the first failure since db_fail, 0: none */
     char text[256];
 };
@@ -67,6 +67,9 @@ static store_status explain(const db *d, store_error *err)
         return store_fail(err, STORE_E_READONLY, "%s: cannot be written (%s): check the permissions of the file and of its "
                           "folder", p, d->text);
     case SQLITE_CORRUPT:
+        if (d->opening)
+            return store_fail(err, STORE_E_CORRUPT, "%s: the library is damaged and cannot be opened (%s): put back a copy, or "
+                              "remove it and type \"clipsearch index FOLDER\" again; your photos are not touched", p, d->text);
         return store_fail(err, STORE_E_CORRUPT, "%s: the library is damaged (%s): type \"clipsearch check --repair\"", p,
                           d->text);
     case SQLITE_NOTADB:
@@ -197,6 +200,7 @@ store_status db_open(const char *path, db_kind kind, int busy_ms, db **out, stor
         return store_no_memory(err);
     }
     d->broken.db = d;
+    d->opening = true;
     int rc = open_handle(d, kind);
     if (!rc) rc = distrust(d);
     if (!rc) rc = sqlite3_busy_timeout(d->h, busy_ms);
@@ -209,6 +213,7 @@ store_status db_open(const char *path, db_kind kind, int busy_ms, db **out, stor
         db_close(d);
         return st;
     }
+    d->opening = false;
     *out = d;
     return STORE_OK;
 }
