@@ -175,17 +175,6 @@ static void print_summary(command *k, const indexer_report *r) {
     cli_print_json(stdout, o);
 }
 
-static int finish_interrupted(command *k, const indexer_options *o) {
-    char what[512] = "";
-    for (size_t i = 0; i < o->n_folders && strlen(what) < 256; i++) {
-        char *q = cli_quote_path(o->folders[i]);
-        size_t used = strlen(what);
-        if (q) snprintf(what + used, sizeof what - used, " %.200s", q);
-        free(q);
-    }
-    cli_say(k->c, "stopped; what was read is kept. To go on: clipsearch index%s", what);
-    return 130;
-}
 
 /* ---- the model ---------------------------------------------------------------------------------------------------------------- */
 
@@ -232,9 +221,10 @@ static int open_model(command *k, store *s, chosen *ch) {
     clip_model *old = NULL;
     ch->replaces = clip_model_open(ch->old.dir, &old, &(clip_error){0}) || !is_model(old, &ch->old);
     clip_model_close(old);
-    if (!ch->replaces)
-        cli_say(k->c, "searches use the model %s; find with this one by: clipsearch search --model %s", ch->old.name, k->c->model);
-    return 0;
+    if (ch->replaces || k->dry_run) return 0;
+    cli_say(k->c, "searches use the model %s; to search with this one type: clipsearch model use %s", ch->old.name,
+            clip_model_describe(ch->m)->name);
+    return store_model_use(s, ch->old.id, &se) ? cli_fail("%s", se.text) : 0; /* a second model leaves no doubt which one */
 }
 
 /* After a whole run: a model that replaces one that is lost takes its place when it knows as many photos. */
@@ -305,7 +295,9 @@ static int run(command *k, store *s, const chosen *ch, const indexer_options *o)
         bad = update_cache(k, s);
     }
     print_summary(k, &r);
-    return r.interrupted ? finish_interrupted(k, o) : bad;
+    if (!r.interrupted) return bad;
+    cli_say(k->c, "stopped; what was read is kept, and the same command goes on from there");
+    return 130;
 }
 
 static const cli_usage usage = {

@@ -23,18 +23,29 @@ static void list_formats(run *r) {
     r->seed = XXH3_64bits(CLIPSEARCH_VERSION, strlen(CLIPSEARCH_VERSION)) ^ XXH3_64bits(r->formats, strlen(r->formats));
 }
 
-/* What the library knows about the model and about earlier runs. */
-static int recall(run *r) {
+/* What the library knows about the model, which may have been found at a new place. */
+static int recall_model(run *r) {
     store_model *all = NULL;
     size_t n = 0;
+    store_error e = {0};
+    int status = 0;
+    if (store_models(r->s, &all, &n, &e)) return run_fail(r, "%s", e.text);
+    for (size_t i = 0; i < n && !status; i++) {
+        if (strcmp(all[i].fingerprint, clip_model_describe(r->m)->fingerprint)) continue;
+        r->model_id = all[i].id;
+        if (!r->o->dry_run) status = run_put_model(r, all[i].precision);
+    }
+    free(all);
+    return status;
+}
+
+/* What the library knows about earlier runs. */
+static int recall(run *r) {
     char *formats = NULL;
     store_error e = {0};
     list_formats(r);
     if (!r->s) return 0;
-    if (store_models(r->s, &all, &n, &e)) return run_fail(r, "%s", e.text);
-    for (size_t i = 0; i < n; i++)
-        if (!strcmp(all[i].fingerprint, clip_model_describe(r->m)->fingerprint)) r->model_id = all[i].id;
-    free(all);
+    if (recall_model(r)) return -1;
     if (!store_setting_get(r->s, "indexer.formats", &formats, &e)) snprintf(r->old_formats, sizeof r->old_formats, "%s", formats);
     free(formats);
     return 0;

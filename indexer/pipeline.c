@@ -11,6 +11,11 @@
  * priority (a nice value of their own, which Linux keeps by thread): whenever the encoder has a batch it gets the cores,
  * and in the gaps the decoders get them; neither waits for the other as long as one batch is full ahead.
  *
+ * Measured on two cores of an EPYC (Zen 4), bundled model in f32, files in the page cache: 1,200 photos of 0.2 megapixels in 4.0 s (300/s,
+ * encoding is nine tenths of the work) and 150 of 12 megapixels in 2.1 s (70/s, half of it decoding), 1.8 and 1.9 cores busy. Decoders
+ * as nice as the encoder, or nicer by 10: the same within noise. An encoder of one thread beside two decoders: 6.6 s and 2.4 s. Three
+ * decoders: the same and 2.4 s.
+ *
  * A row is decoded into the decoder's own memory and copied into the batch when it is known to be good: 150 kB against
  * milliseconds of decoding, and in return a broken photo leaves no hole and a batch is always full.
  *

@@ -124,6 +124,19 @@ int run_relocate(run *r, const store_photo *from, const indexer_target *t, const
     return st ? run_fail(r, "%s", e.text) : 0;
 }
 
+int run_put_model(run *r, const char *precision) {
+    const clip_model_info *i = clip_model_describe(r->m);
+    store_model m = {.dim = i->dim};
+    store_error e = {0};
+    char *dir = realpath(i->dir, NULL);
+    snprintf(m.name, sizeof m.name, "%s", i->name);
+    snprintf(m.dir, sizeof m.dir, "%s", dir ? dir : i->dir);
+    snprintf(m.fingerprint, sizeof m.fingerprint, "%s", i->fingerprint);
+    snprintf(m.precision, sizeof m.precision, "%s", precision);
+    free(dir);
+    return store_model_put(r->s, &m, &r->model_id, &e) ? run_fail(r, "%s", e.text) : 0;
+}
+
 /* ---- looking a file up ----------------------------------------------------------------------------------------------------------- */
 
 /* 1: found, 0: not, -1: failed (said) */

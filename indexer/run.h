@@ -67,6 +67,9 @@ int run_set_state(run *r, int64_t id, store_state state);
 int run_relocate(run *r, const store_photo *from, const indexer_target *t, const char *path, int64_t size, int64_t mtime_ns,
                  uint64_t inode); /* within a batch; a missing photo is present again */
 
+/* Makes the library know the model, or where it is now. */
+int run_put_model(run *r, const char *precision);
+
 /* ---- looking up: 1 found, 0 not, -1 failed ------------------------------------------------------------------------------- */
 
 int run_found(run *r, store_status s, const store_error *e);

@@ -207,19 +207,6 @@ static const char *precision_name(clip_precision p) {
     return p == CLIP_BF16 ? "bf16" : p == CLIP_INT8 ? "int8" : "f32";
 }
 
-static int put_model(run *r, clip_precision p) {
-    const clip_model_info *i = clip_model_describe(r->m);
-    store_model m = {.dim = i->dim};
-    store_error e = {0};
-    char *dir = realpath(i->dir, NULL);
-    snprintf(m.name, sizeof m.name, "%s", i->name);
-    snprintf(m.dir, sizeof m.dir, "%s", dir ? dir : i->dir);
-    snprintf(m.fingerprint, sizeof m.fingerprint, "%s", i->fingerprint);
-    snprintf(m.precision, sizeof m.precision, "%s", precision_name(p));
-    free(dir);
-    return store_model_put(r->s, &m, &r->model_id, &e) ? run_fail(r, "%s", e.text) : 0;
-}
-
 /* Everything that must be read, through the pipeline. The encoder is made only now: a run without work never touches the weights. */
 int run_read(run *r) {
     int threads = r->o->threads > 0 ? r->o->threads : cores();
@@ -227,7 +214,7 @@ int run_read(run *r) {
     const clip_model_info *info = clip_model_describe(r->m);
     engine en = {.m = r->m};
     if (clip_image_encoder_create(r->m, &eo, &en.e, r->err)) { r->failed = true; return -1; }
-    int status = put_model(r, clip_image_encoder_precision(en.e));
+    int status = run_put_model(r, precision_name(clip_image_encoder_precision(en.e)));
     if (!status) {
         int64_t memory = r->o->memory_mb > 0 ? r->o->memory_mb << 20 : default_memory();
         indexer_coder coder = {.row_bytes = (size_t)info->image_size * (size_t)info->image_size * 3, .dim = info->dim,

@@ -106,7 +106,7 @@ static int open_root(const char *path, int64_t photos) {
 static const char *why_absent(int problem) {
     if (problem == ENOTEMPTY) return "is empty (a drive that is not mounted?)";
     if (problem == ENOENT || problem == ENOTDIR) return "is not there (an unplugged drive?)";
-    return strerror(problem);
+    return problem == EACCES ? "cannot be opened (permission denied)" : "cannot be opened";
 }
 
 static void drop_roots(indexer_targets *t) {

@@ -2,9 +2,9 @@
 #include "indexer/walk.h"
 #include "scratch.h"
 
-#include <errno.h>
+#include <sys/resource.h>
 
-static char met[1 << 16], unreadable[4096], nomedia[256];
+static char met[1 << 16], unreadable[8192], nomedia[256];
 static int stop_after;
 
 static bool on_folder(const indexer_folder *f, void *ctx) {
@@ -150,25 +150,45 @@ static void an_unreadable_folder_is_told(void **state) {
     assert_string_equal(unreadable, "shut|");
 }
 
-/* Deeper than a process may have files open, and at last longer than a path may be. */
-static void a_tree_of_any_depth_is_walked(void **state) {
-    int fd = open_scratch(), depth = 0;
-    for (; depth < 2100; depth++) {
-        if (mkdirat(fd, "d", 0700)) break;
-        int next = openat(fd, "d", O_RDONLY | O_DIRECTORY);
-        if (next < 0) break;
+/* Makes `depth` folders called `name` one inside the other, with deep.jpg at `at_depth`, and removes them. */
+static void nest(const char *name, int depth, int at_depth) {
+    int fd = open_scratch();
+    for (int i = 0; i < depth; i++) {
+        assert_int_equal(mkdirat(fd, name, 0700), 0);
+        int next = openat(fd, name, O_RDONLY | O_DIRECTORY);
+        assert_true(next >= 0);
         close(fd);
         fd = next;
-        if (depth == 1500) close(openat(fd, "deep.jpg", O_CREAT | O_WRONLY, 0600));
+        if (i == at_depth) close(openat(fd, "deep.jpg", O_CREAT | O_WRONLY, 0600));
     }
     close(fd);
-    assert_int_equal(depth, 2100);
+}
+
+static void unnest(void) {
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s/*", scratch);
+    assert_int_equal(system(command), 0);
+}
+
+static void a_tree_deeper_than_files_may_be_open_is_walked(void **state) {
+    struct rlimit before;
+    nest("d", 200, 190);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before) || setrlimit(RLIMIT_NOFILE, &(struct rlimit){64, before.rlim_max}), 0);
+    assert_int_equal(walk((indexer_walk_options){0}), INDEXER_WALK_DONE);
+    setrlimit(RLIMIT_NOFILE, &before);
+    assert_non_null(strstr(met, "deep.jpg|"));
+    assert_string_equal(unreadable, "");
+    unnest();
+}
+
+static void a_path_longer_than_paths_may_be_is_told(void **state) {
+    char name[251];
+    memset(name, 'x', 250); name[250] = 0;
+    nest(name, 20, 3);
     assert_int_equal(walk((indexer_walk_options){0}), INDEXER_WALK_DONE);
     assert_non_null(strstr(met, "deep.jpg|"));
-    assert_int_equal(strlen(unreadable) > 4000, 1); /* ENAMETOOLONG is said */
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %s/d", scratch);
-    assert_int_equal(system(command), 0);
+    assert_true(strlen(unreadable) > 4000);
+    unnest();
 }
 
 static void a_walk_stops_when_told(void **state) {
@@ -185,7 +205,8 @@ int main(void) {
         T(a_folder_with_nomedia_is_left_out_whole), T(ignore_files_rule_below_them),
         T(an_exclude_cannot_be_taken_back_by_an_ignore_file), T(symbolic_links_are_passed_over),
         T(followed_links_end_and_prefer_real_folders), T(pipes_and_sockets_are_no_files), T(a_pipe_named_ignore_does_not_hang),
-        T(an_unreadable_folder_is_told), T(a_tree_of_any_depth_is_walked), T(a_walk_stops_when_told),
+        T(an_unreadable_folder_is_told), T(a_tree_deeper_than_files_may_be_open_is_walked),
+        T(a_path_longer_than_paths_may_be_is_told), T(a_walk_stops_when_told),
     };
     return cmocka_run_group_tests_name("walk", tests, NULL, NULL);
 }

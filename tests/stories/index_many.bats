@@ -53,7 +53,7 @@ grow() { for ((i = 0; i < 200; i++)); do [ "$(stat -c %s "$1" 2>/dev/null || ech
     status=0
     wait $pid || status=$?
     expect_status 130
-    grep -q "clipsearch index" first.err
+    grep -q "the same command goes on" first.err
     done=$(grep -c '"event":"new"' first.out)
     [ "$done" -gt 0 ] && [ "$done" -lt 150 ]
     try check
