@@ -276,5 +276,11 @@ static bool net_run(clip_image_tower *tower, int worker, const uint8_t *images, 
     return n == t->options.batch && run_batch(t, &t->workers[worker], images, out);
 }
 
+static const char *net_kernel(const clip_image_tower *tower, int i)
+{
+    const net *t = (const net *)tower;
+    return i < t->count ? clip_conv_kernel(t->workers[0].convs[i]) : NULL;
+}
+
 /* One image in one pass, so the batch is always one; only the tests ask for more. */
-const clip_image_tower_kind clip_efficientnet_tower = {1, net_create, net_run, net_destroy};
+const clip_image_tower_kind clip_efficientnet_tower = {1, net_create, net_run, net_kernel, net_destroy};

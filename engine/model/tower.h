@@ -26,6 +26,8 @@ typedef struct clip_image_tower_kind {
     clip_status (*create)(const clip_model *m, const clip_tower_options *o, clip_image_tower **out, clip_error *err);
     /* images: [n][size][size][3] bytes, n being the batch or 1; out: [n][dim], not normalised. False when oneDNN failed. */
     bool (*run)(clip_image_tower *t, int worker, const uint8_t *images, int n, float *out);
+    /* oneDNN's name of the implementation of the i-th product or convolution; NULL behind the last. For tests. */
+    const char *(*kernel)(const clip_image_tower *t, int i);
     void (*destroy)(clip_image_tower *t);
 } clip_image_tower_kind;
 

@@ -198,7 +198,7 @@ static size_t most_scratch(const vit_worker *w)
 {
     size_t most = 0;
     for (int p = 0; p < 2; p++)
-        for (size_t i = 0; i < PLAN_MATMULS; i++) {
+        for (size_t i = 0; i < PLAN_MATMULS && w->plans[p].patches; i++) {
             size_t n = clip_matmul_scratch((&w->plans[p].patches)[i]);
             if (n > most) most = n;
         }
@@ -380,4 +380,11 @@ static bool vit_run(clip_image_tower *tower, int worker, const uint8_t *images, 
     return run_plan(t, w, &w->plans[n == t->options.batch ? 0 : 1], images, out);
 }
 
-const clip_image_tower_kind clip_vit_tower = {8, vit_create, vit_run, vit_destroy};
+static const char *vit_kernel(const clip_image_tower *tower, int i)
+{
+    const vit_worker *w = ((const vit *)tower)->workers;
+    int plans = w->plans[1].patches ? 2 : 1, n = (int)PLAN_MATMULS;
+    return i < n * plans ? clip_matmul_kernel((&w->plans[i / n].patches)[i % n]) : NULL;
+}
+
+const clip_image_tower_kind clip_vit_tower = {8, vit_create, vit_run, vit_kernel, vit_destroy};

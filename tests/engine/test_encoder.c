@@ -1,0 +1,228 @@
+/* test_encoder.c: the public calls: vectors that do not depend on batches or threads, and nothing that poisons a library. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "engine/clip.h"
+#include "engine/math/dnn.h"
+#include "engine/model/model.h"
+#include "engine/model/tower.h"
+#include "made_model.h"
+
+#define DIM 32 /* at most */
+
+static clip_model *open_model(const char *dir)
+{
+    clip_model *m = NULL;
+    clip_error err = {0};
+    if (clip_model_open(dir, &m, &err)) fail_msg("%s", err.text);
+    return m;
+}
+
+static double cosine(const float *a, const float *b, int dim)
+{
+    double ab = 0, aa = 0, bb = 0;
+    for (int i = 0; i < dim; i++) ab += (double)a[i] * b[i], aa += (double)a[i] * a[i], bb += (double)b[i] * b[i];
+    return ab / sqrt(aa * bb);
+}
+
+static void encode_images(const clip_model *m, clip_encoder_options o, const uint8_t *rows, size_t n, float *out)
+{
+    clip_error err = {0};
+    clip_image_encoder *e;
+    if (clip_image_encoder_create(m, &o, &e, &err) || clip_image_encode(e, rows, n, out, &err)) fail_msg("%s", err.text);
+    if (o.max_batch) assert_int_equal(clip_image_encoder_max_batch(e), o.max_batch);
+    clip_image_encoder_destroy(e);
+}
+
+static void vectors_are_the_references(void **state)
+{
+    static const char *const names[] = {"vit_quick_f32", "hf_gelu_f32", "lite0_mlp_f16"};
+    for (int i = 0; i < 3; i++) {
+        clip_model *m = open_model(made_model(names[i]));
+        int dim = clip_model_describe(m)->dim, found = 0;
+        uint8_t *rows = made_images(clip_model_describe(m)->image_size);
+        float v[2][MADE_IMAGES * DIM];
+        clip_text_encoder *t;
+        made_reference ref = made_reference_open(names[i]);
+        made_record r;
+        encode_images(m, (clip_encoder_options){.threads = 2, .max_batch = 2}, rows, MADE_IMAGES, v[0]);
+        assert_int_equal(clip_text_encoder_create(m, NULL, &t, NULL), CLIP_OK);
+        assert_int_equal(clip_text_encode(t, made_texts, MADE_TEXTS, v[1], NULL), CLIP_OK);
+        while (made_reference_next(&ref, &r)) {
+            int text = !strcmp(r.name, "text.vector");
+            if (!text && strcmp(r.name, "image.vector") != 0) continue;
+            for (int j = 0; j < MADE_IMAGES; j++) {
+                assert_true(cosine(v[text] + j * dim, r.values + j * dim, dim) > 0.999999);
+                assert_float_equal(cosine(v[text] + j * dim, v[text] + j * dim, dim), 1, 1e-6);
+            }
+            found++;
+        }
+        assert_int_equal(found, 2);
+        made_reference_close(&ref);
+        clip_text_encoder_destroy(t);
+        clip_model_close(m);
+        free(rows);
+    }
+}
+
+static void batches_and_threads_change_nothing(void **state)
+{
+    static const char *const names[] = {"vit_quick_f32", "lite1_linear_bf16"};
+    for (int i = 0; i < 2; i++) {
+        clip_model *m = open_model(made_model(names[i]));
+        size_t size = (size_t)clip_model_describe(m)->image_size, dim = (size_t)clip_model_describe(m)->dim, row = size * size * 3;
+        uint8_t *rows = malloc(23 * row), *three = made_images((int)size);
+        for (size_t j = 0; j < 23; j++) memcpy(rows + j * row, three + j * 7 % 3 * row, row);
+        for (size_t j = 0; j < 23 * row; j += 97) rows[j] = (uint8_t)(rows[j] + j / row);
+        float *one = malloc(23 * dim * sizeof *one), *other = malloc(23 * dim * sizeof *other);
+        encode_images(m, (clip_encoder_options){.threads = 1, .max_batch = 1}, rows, 23, one);
+        const struct { int threads, batch; } ways[] = {{1, 8}, {2, 8}, {2, 9}, {3, 16}, {4, 32}, {0, 0}};
+        for (size_t w = 0; w < sizeof ways / sizeof *ways; w++) {
+            encode_images(m, (clip_encoder_options){.threads = ways[w].threads, .max_batch = ways[w].batch}, rows, 23, other);
+            for (size_t j = 0; j < 23; j++) {
+                double c = cosine(one + j * dim, other + j * dim, (int)dim);
+                if (c < 0.9999999) fail_msg("%s, %d threads, batch %d, image %zu: cosine %.9f", names[i], ways[w].threads, ways[w].batch, j, c);
+            }
+        }
+        free(rows), free(three), free(one), free(other);
+        clip_model_close(m);
+    }
+}
+
+static void many_texts_are_the_same_as_each(void **state)
+{
+    enum { N = 100 };
+    clip_model *m = open_model(made_model("vit_gelu_f16"));
+    int dim = clip_model_describe(m)->dim;
+    char text[N][40];
+    const char *texts[N];
+    static float all[N * DIM], one[DIM];
+    clip_text_encoder *many, *single;
+    for (int i = 0; i < N; i++) {
+        snprintf(text[i], sizeof text[i], "%.*s %d", i % 20, "the quick brown fox jumps", i);
+        texts[i] = text[i];
+    }
+    assert_int_equal(clip_text_encoder_create(m, &(clip_encoder_options){.threads = 3}, &many, NULL), CLIP_OK);
+    assert_int_equal(clip_text_encoder_create(m, &(clip_encoder_options){.max_batch = 1}, &single, NULL), CLIP_OK);
+    assert_int_equal(clip_text_encode(many, texts, N, all, NULL), CLIP_OK);
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(clip_text_encode(single, texts + i, 1, one, NULL), CLIP_OK);
+        assert_true(cosine(one, all + i * dim, dim) > 0.9999999);
+    }
+    assert_int_equal(clip_text_encode(many, texts, 0, all, NULL), CLIP_OK);
+    clip_text_encoder_destroy(many);
+    clip_text_encoder_destroy(single);
+    clip_model_close(m);
+}
+
+/* CLIP looks at the first end token: what a text says behind one is never seen. */
+static void nothing_behind_the_end_token_counts(void **state)
+{
+    clip_model *m = open_model(made_model("vit_quick_f32"));
+    const char *texts[] = {"a cat", "a cat <end_of_text> xy", "a cat xy"};
+    float v[3 * DIM];
+    int dim = clip_model_describe(m)->dim;
+    clip_text_encoder *t;
+    assert_int_equal(clip_text_encoder_create(m, NULL, &t, NULL), CLIP_OK);
+    assert_int_equal(clip_text_encode(t, texts, 3, v, NULL), CLIP_OK);
+    assert_true(cosine(v, v + dim, dim) > 0.9999999);
+    assert_true(cosine(v, v + 2 * dim, dim) < 0.999);
+    clip_text_encoder_destroy(t);
+    clip_model_close(m);
+}
+
+static void a_text_that_is_too_long_is_cut(void **state)
+{
+    clip_model *m = open_model(made_model("vit_quick_f32"));
+    char *text = malloc(3001);
+    memset(text, 'z', 3000), text[3000] = 0;
+    int32_t ids[16];
+    size_t n;
+    float v[DIM];
+    clip_text_encoder *t;
+    assert_int_equal(clip_tokenize(m, text, ids, 16, &n, NULL), CLIP_OK);
+    assert_int_equal(n, 16);
+    assert_int_equal(ids[15], 513);
+    assert_int_equal(clip_text_encoder_create(m, NULL, &t, NULL), CLIP_OK);
+    assert_int_equal(clip_text_encode(t, &(const char *){text}, 1, v, NULL), CLIP_OK);
+    clip_text_encoder_destroy(t);
+    clip_model_close(m);
+    free(text);
+}
+
+/* Overwrites the second half of the weight file's bytes, which a NaN in any type survives. */
+static void a_vector_that_is_not_finite_is_an_error(void **state)
+{
+    char path[256];
+    const char *dir = made_model_copy("hf_gelu_f32", "nan");
+    snprintf(path, sizeof path, "%s/model.safetensors", dir);
+    FILE *f = fopen(path, "r+b");
+    assert_non_null(f);
+    fseek(f, 0, SEEK_END);
+    long n = ftell(f);
+    fseek(f, n - n / 2, SEEK_SET);
+    for (long i = n - n / 2; i < n; i++) fputc(0xff, f);
+    fclose(f);
+
+    clip_model *m = open_model(dir);
+    clip_error err = {0};
+    clip_image_encoder *e;
+    uint8_t *rows = made_images(clip_model_describe(m)->image_size);
+    float v[MADE_IMAGES * DIM];
+    assert_int_equal(clip_image_encoder_create(m, NULL, &e, &err), CLIP_OK);
+    assert_int_equal(clip_image_encode(e, rows, MADE_IMAGES, v, &err), CLIP_E_INTERNAL);
+    assert_non_null(strstr(err.text, "not finite"));
+    clip_image_encoder_destroy(e);
+    clip_model_close(m);
+    free(rows);
+}
+
+/* oneDNN falls back to reference code, a hundred times slower, without a word. */
+static void no_layer_runs_on_reference_code(void **state)
+{
+    static const char *const names[] = {"vit_quick_f32", "vit_gelu_f16", "lite0_mlp_f16", "lite2_linear_f32", "lite4_mlp_f16"};
+    int before = clip_dnn_use_threads(1);
+    for (int i = 0; i < 5; i++) {
+        clip_model *m = open_model(made_model(names[i]));
+        const clip_image_tower_kind *kind = i < 2 ? &clip_vit_tower : &clip_efficientnet_tower;
+        clip_image_tower *t;
+        const char *name;
+        int n = 0;
+        assert_int_equal(kind->create(m, &(clip_tower_options){.workers = 1, .batch = kind->batch}, &t, NULL), CLIP_OK);
+        for (; (name = kind->kernel(t, n)); n++)
+            if (strstr(name, "ref")) fail_msg("%s, product %d: %s", names[i], n, name);
+        assert_true(n > 10);
+        kind->destroy(t);
+        clip_model_close(m);
+    }
+    clip_dnn_use_threads(before);
+}
+
+static void the_machine_is_described(void **state)
+{
+    assert_true(strlen(clip_cpu_describe()) > 0);
+    assert_true(clip_cpu_problem() == NULL); /* or these tests would not run */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(vectors_are_the_references),
+        cmocka_unit_test(batches_and_threads_change_nothing),
+        cmocka_unit_test(many_texts_are_the_same_as_each),
+        cmocka_unit_test(nothing_behind_the_end_token_counts),
+        cmocka_unit_test(a_text_that_is_too_long_is_cut),
+        cmocka_unit_test(a_vector_that_is_not_finite_is_an_error),
+        cmocka_unit_test(no_layer_runs_on_reference_code),
+        cmocka_unit_test(the_machine_is_described),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
