@@ -13,6 +13,6 @@ step features --views plain
 step features --splits train --views low,crop1,crop2,flip
 step distil
 step train --out joint
-step train --begin joint.pt --joint-steps 0 --head-steps 150 --multi 1.0 --low-share 0.5
+step train --begin joint.pt --joint-steps 0 --head-steps 150 --multi 1.5 --low-share 0.6 --lr 5e-4
 step export --checkpoint "$work/model.pt" --out "$out"
 step verify --model "$out" --checkpoint "$work/model.pt"
