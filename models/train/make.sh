@@ -11,8 +11,10 @@ step vocab
 step teacher
 step features --views plain
 step features --splits train --views low,crop1,crop2,flip
+step features --splits dev --views low
 step distil
 step train --out joint
 step train --begin joint.pt --joint-steps 0 --head-steps 150 --multi 1.5 --low-share 0.6 --lr 5e-4
+step proxies --checkpoint "$work/model.pt"
 step export --checkpoint "$work/model.pt" --out "$out"
 step verify --model "$out" --checkpoint "$work/model.pt"
