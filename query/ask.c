@@ -2,8 +2,9 @@
  *
  * A text that was asked before has its vector in the library. An image that is an indexed photo has one too, and it is
  * used as long as the file is the one that was indexed (same size and time) or is gone. Whatever remains is encoded:
- * all texts at once, images one by one. */
+ * all texts at once (ask_texts.c), images one by one. */
 #include "query/ask.h"
+#include "query/ask_texts.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -45,26 +46,6 @@ static bool recall_image(query_library *l, query_term *t, float *vector, int *st
     return s == STORE_OK;
 }
 
-/* The texts whose vectors are not in the library: encoded in one go, put in place, remembered. */
-static int encode_missing(query_library *l, const query_term *terms, const size_t *missing, size_t n, float *vectors)
-{
-    size_t dim = (size_t)l->model.dim;
-    int status = n ? query_library_open_encoder(l) : 0;
-    if (!n || status) return status;
-    const char **texts = malloc(n * sizeof *texts);
-    float *fresh = malloc(n * dim * sizeof *fresh); /* [n][dim] */
-    if (!texts || !fresh) status = cli_fail("memory ran out");
-    for (size_t i = 0; texts && i < n; i++) texts[i] = terms[missing[i]].body;
-    if (!status) status = query_encode_texts(&l->encoder, texts, n, fresh);
-    for (size_t i = 0; !status && i < n; i++) {
-        memcpy(vectors + missing[i] * dim, fresh + i * dim, dim * sizeof *fresh);
-        store_query_remember(l->store, l->model.fingerprint, texts[i], fresh + i * dim, l->model.dim);
-    }
-    free(texts);
-    free(fresh);
-    return status;
-}
-
 static int ask_image(query_library *l, query_term *t, float *vector)
 {
     int status = 0;
@@ -73,18 +54,27 @@ static int ask_image(query_library *l, query_term *t, float *vector)
     return status ? status : query_encode_image(&l->encoder, t->body, vector);
 }
 
-int query_ask(query_library *l, query_term *terms, size_t n, float *vectors)
+/* All texts of the question at once. */
+static int ask_words(query_library *l, const query_prompts *p, const query_term *terms, size_t n, float *vectors)
 {
-    size_t dim = (size_t)l->model.dim, n_missing = 0;
-    size_t *missing = malloc((n ? n : 1) * sizeof *missing);
-    int status = missing ? 0 : cli_fail("memory ran out");
-    for (size_t i = 0; !status && i < n; i++) {
-        float *vector = vectors + i * dim; /* [dim] */
-        if (terms[i].kind == QUERY_IMAGE) status = ask_image(l, &terms[i], vector);
-        else if (!store_query_recall(l->store, l->model.fingerprint, terms[i].body, vector, l->model.dim))
-            missing[n_missing++] = i;
-    }
-    if (!status) status = encode_missing(l, terms, missing, n_missing, vectors);
-    free(missing);
+    size_t dim = (size_t)l->model.dim, n_texts = 0;
+    const char **texts = calloc(n + 1, sizeof *texts);
+    float *found = malloc((n ? n : 1) * dim * sizeof *found); /* [n][dim] */
+    int status = texts && found ? 0 : cli_fail("memory ran out");
+    for (size_t i = 0; !status && i < n; i++)
+        if (terms[i].kind == QUERY_TEXT) texts[n_texts++] = terms[i].body;
+    if (!status) status = query_ask_texts(l, p, texts, n_texts, found);
+    for (size_t i = 0, t = 0; !status && i < n; i++)
+        if (terms[i].kind == QUERY_TEXT) memcpy(vectors + i * dim, found + t++ * dim, dim * sizeof *found);
+    free(texts);
+    free(found);
     return status;
+}
+
+int query_ask(query_library *l, const query_prompts *p, query_term *terms, size_t n, float *vectors)
+{
+    int status = 0;
+    for (size_t i = 0; !status && i < n; i++)
+        if (terms[i].kind == QUERY_IMAGE) status = ask_image(l, &terms[i], vectors + i * (size_t)l->model.dim);
+    return status ? status : ask_words(l, p, terms, n, vectors);
 }

@@ -1,7 +1,9 @@
 /* command_search.c: `clipsearch search QUERY...`. */
 #include "query/find.h"
 #include "query/query.h"
+#include "query/saved.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const cli_usage usage = {
@@ -18,10 +20,24 @@ static const cli_usage usage = {
         "question and photo. Which score is a good one depends on the model and the question, so compare scores "
         "within one answer.\n"
         "\n"
+        "--cut shows what is relevant and nothing else: all of it unless -k says how much, and exit status 1 when nothing is. "
+        "Relevance is a probability, from how far a photo's score lies above its scores for neutral sentences, and from how "
+        "far the library's best does. It is a weak model's estimate: --min-relevance moves the line from its 0.2. "
+        "It is known for questions of words alone; --json shows it as \"relevance\".\n"
+        "\n"
+        "--sort orders what was chosen and chooses nothing: the best are found first. --templates averages a text over many sentences "
+        "such as \"a photo of the small {}.\", which helps with names of things; the average is remembered.\n"
+        "\n"
+        "--save NAME keeps the question with its options in the library, and @NAME asks it again; further options may "
+        "follow. --saved prints the name, a tab, and the arguments (--json: \"name\", \"arguments\").\n"
+        "\n"
         QUERY_CONDITIONS_HELP,
     .examples = "clipsearch search a bird on a tree trunk\n"
                 "clipsearch search \"dogs at a window\" -k 3 --json\n"
                 "clipsearch search beach --add 0.5:./sunset.jpg --subtract people\n"
+                "clipsearch search dog --add frisbee --all\n"
+                "clipsearch search an elephant --cut --sort date\n"
+                "clipsearch search birds --cut --save birds; clipsearch search @birds --after 2024\n"
                 "clipsearch search flowers --in ~/Pictures/garden --after 2023-04 --before 2023-07\n"
                 "clipsearch search -0 mountains | xargs -0 feh",
 };
@@ -43,23 +59,110 @@ static int read_terms(int n_words, char **words, const cli_list *more, query_ter
     return status;
 }
 
+typedef struct arguments {
+    query_find find;
+    query_terms terms;
+    cli_list more;
+    const char *save, *unsave;
+    bool saved;
+} arguments;
+
+static void finish(arguments *a)
+{
+    query_terms_finish(&a->terms);
+    query_find_finish(&a->find);
+    cli_list_finish(&a->more);
+}
+
+static int parse(cli *c, arguments *a, int argc, char **argv, int *first)
+{
+    enum { OWN = 9 };
+    *a = (arguments){0};
+    query_find_init(&a->find);
+    cli_option options[OWN + QUERY_FIND_OPTIONS + 1] = {
+        {"add", 'a', CLI_LIST, "TERM", "add a text or an image to the question", &a->more},
+        {"subtract", 's', CLI_LIST, "TERM", "take a text or an image away from it", &a->more},
+        {"all", 0, CLI_FLAG, NULL, "every term must match: the score is the least of theirs", &a->find.all},
+        {"cut", 0, CLI_FLAG, NULL, "only what is relevant, and nothing when nothing is", &a->find.cut},
+        {"min-relevance", 0, CLI_DOUBLE, "P", "the same from this probability on, 0 to 1", &a->find.min_relevance},
+        {"templates", 0, CLI_STRING, "SET|FILE", "put texts into sentences: none, simple7, imagenet80, or a file's", &a->find.templates},
+        {"save", 0, CLI_STRING, "NAME", "keep this question; clipsearch search @NAME asks it again", &a->save},
+        {"saved", 0, CLI_FLAG, NULL, "list the questions that are kept", &a->saved},
+        {"unsave", 0, CLI_STRING, "NAME", "keep that question no longer", &a->unsave}};
+    query_find_options(&a->find, options + OWN);
+    return cli_parse(c, &usage, options, argc, argv, first);
+}
+
+/* argv without --save, as it is to be kept. */
+static int save(cli *c, const char *name, int argc, char **argv)
+{
+    char **words = malloc((size_t)argc * sizeof *words);
+    size_t n = 0;
+    if (!words) return cli_fail("memory ran out");
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--") == 0) {
+            free(words);
+            return cli_misuse(&usage, "a question with -- cannot be saved; write text: before words that begin with a dash");
+        }
+        if (strcmp(argv[i], "--save") == 0) i++;
+        else if (strncmp(argv[i], "--save=", 7)) words[n++] = argv[i];
+    }
+    int status = query_saved_put(c, name, words, n);
+    free(words);
+    return status;
+}
+
+static int ask(cli *c, arguments *a, int n_words, char **words, int argc, char **given)
+{
+    int status = read_terms(n_words, words, &a->more, &a->terms);
+    if (!status && a->save && (!*a->save || *a->save == '@'))
+        status = cli_misuse(&usage, "--save needs a name without @");
+    if (!status && a->save) status = save(c, a->save, argc, given);
+    return status ? status : query_find_run(&a->find, c, &usage, a->terms.items, a->terms.n);
+}
+
+/* The command line with @NAME (operand number `at`) replaced by what was kept under that name. */
+static int expand(cli *c, const char *name, int argc, char **argv, int (*run)(cli *, int, char **, bool))
+{
+    char **kept = NULL, **all = NULL;
+    size_t n = 0;
+    int used = 0, status = query_saved_get(c, name, &kept, &n);
+    if (!status && !(all = calloc((size_t)argc + n + 1, sizeof *all))) status = cli_fail("memory ran out");
+    if (!status) {
+        all[used++] = argv[0];
+        for (size_t i = 0; i < n; i++) all[used++] = kept[i];
+        for (int i = 1; i < argc; i++)
+            if (argv[i][0] != '@' || strcmp(argv[i] + 1, name)) all[used++] = argv[i];
+        status = run(c, used, all, false);
+    }
+    for (size_t i = 0; i < n; i++) free(kept[i]);
+    free(kept);
+    free(all);
+    return status;
+}
+
+static int search(cli *c, int argc, char **argv, bool may_expand)
+{
+    arguments a;
+    int first, status = -1;
+    char **given = malloc(((size_t)argc + 1) * sizeof *given); /* before parsing moves the operands */
+    if (!given) return cli_fail("memory ran out");
+    memcpy(given, argv, ((size_t)argc + 1) * sizeof *given);
+    if ((status = parse(c, &a, argc, argv, &first)) < 0) {
+        int n = argc - first;
+        char **words = argv + first;
+        if (a.saved && (n || a.save || a.unsave)) status = cli_misuse(&usage, "--saved stands alone");
+        else if (a.saved) status = query_saved_list(c, a.find.style.json);
+        else if (a.unsave) status = n ? cli_misuse(&usage, "--unsave stands alone") : query_saved_remove(c, a.unsave);
+        else if (may_expand && n == 1 && words[0][0] == '@' && words[0][1]) status = expand(c, words[0] + 1, argc, given, search);
+        else status = ask(c, &a, n, words, argc, given);
+        finish(&a);
+    }
+    free(given);
+    return status;
+}
+
 int query_command_search(struct cli *c, int argc, char **argv)
 {
-    query_find find;
-    query_terms terms = {0};
-    cli_list more = {0};
-    cli_option options[2 + QUERY_FIND_OPTIONS + 1] = {
-        {"add", 'a', CLI_LIST, "TERM", "add a text or an image to the question", &more},
-        {"subtract", 's', CLI_LIST, "TERM", "take a text or an image away from it", &more}};
-    int first;
-    query_find_init(&find);
-    query_find_options(&find, options + 2);
-    int status = cli_parse(c, &usage, options, argc, argv, &first);
-    if (status >= 0) return status;
-    status = read_terms(argc - first, argv + first, &more, &terms);
-    if (!status) status = query_find_run(&find, c, &usage, terms.items, terms.n);
-    query_terms_finish(&terms);
-    query_find_finish(&find);
-    cli_list_finish(&more);
-    return status;
+    return search(c, argc, argv, true);
 }

@@ -25,7 +25,8 @@ void query_filter_options(query_filter *f, cli_option *rows)
         {"near", 0, CLI_STRING, "LAT,LON[,KM]", "only photos taken within KM (10) of a place", &f->near},
         {"format", 0, CLI_CHOICE, FORMAT_WORDS, "only photos of this kind of file", &f->format},
         {"orientation", 0, CLI_CHOICE, "portrait|landscape|square", "only photos of this shape", &f->shape},
-        {"min-size", 0, CLI_INT, "PIXELS", "only photos whose longer side has this many", &f->min_size}};
+        {"min-size", 0, CLI_INT, "PIXELS", "only photos whose longer side has this many", &f->min_size},
+        {"tag", 0, CLI_LIST, "TAG", "only photos with this tag (see clipsearch tag); again: with all", &f->tags}};
     memcpy(rows, table, sizeof table);
 }
 
@@ -108,6 +109,8 @@ int query_filter_make(query_filter *f, const cli_usage *u)
     }
     if (f->format >= 0) o->format = formats[f->format];
     if (f->shape >= 0) o->shape = shapes[f->shape];
+    o->tags = f->tags.items;
+    o->n_tags = f->tags.n;
     return make_folders(f);
 }
 
@@ -116,5 +119,6 @@ void query_filter_finish(query_filter *f)
     for (size_t i = 0; f->folders && i < f->in.n; i++) free(f->folders[i]);
     free(f->folders);
     cli_list_finish(&f->in);
+    cli_list_finish(&f->tags);
     query_filter_init(f);
 }

@@ -4,10 +4,10 @@
 
 #include "cli/cli.h"
 
-enum { QUERY_FILTER_OPTIONS = 8 };
+enum { QUERY_FILTER_OPTIONS = 9 };
 
 typedef struct query_filter {
-    cli_list in;
+    cli_list in, tags;
     const char *after, *before, *camera, *near;
     int format, shape;      /* places in their lists of words; -1: none */
     int min_size;

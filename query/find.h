@@ -6,12 +6,17 @@
 #include "query/print.h"
 #include "query/term.h"
 
-enum { QUERY_FIND_OPTIONS = 2 + QUERY_FILTER_OPTIONS + QUERY_STYLE_OPTIONS };
+enum { QUERY_FIND_OPTIONS = 3 + QUERY_FILTER_OPTIONS + QUERY_STYLE_OPTIONS };
 
 typedef struct query_find {
-    int k;
+    int k;                  /* -1: not said */
     double min_score;
+    int order;              /* query_order */
     bool not_itself;        /* the photo that is the example is left out */
+    bool all;               /* every term must match: the least of their cosines */
+    bool cut;               /* only what is relevant */
+    double min_relevance;   /* the same, more or less strictly; below 0: not asked for */
+    const char *templates;  /* sentences for texts; NULL: as they are */
     query_filter filter;
     query_style style;
 } query_find;

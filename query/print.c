@@ -4,6 +4,7 @@
  * The same names stand everywhere that a photo is written as JSON (search, similar, status --failed, prune, export):
  *
  *   score         number    cosine of question and photo, -1 to 1 (search and similar)
+ *   relevance     number    probability that the photo shows it, 0 to 1; null for questions with images or --subtract (search)
  *   path          string    absolute path; where it is not UTF-8, path_base64 stands instead: its bytes in base64
  *   width height  number    pixels, after turning
  *   format        string    "jpeg", "png", ...
@@ -87,6 +88,7 @@ static void print_hit_json(FILE *f, const query_hit *h)
 {
     json_t *object = json_object();
     json_object_set_new(object, "score", json_real(round((double)h->score * 1e6) / 1e6));
+    json_object_set_new(object, "relevance", number_or_null(!isnan(h->relevance), round((double)h->relevance * 1e6) / 1e6));
     query_json_photo(object, &h->photo, h->where);
     cli_print_json(f, object);
 }

@@ -1,17 +1,19 @@
-/* rank.c: the search itself is the store's; here the best get their rows.
+/* rank.c: the search itself is the store's; here the best get their rows, and the order in which they are shown.
  *
  * A row may go between the search and the look at it, because another process may be writing: such a hit is left out,
  * which is what a search a moment later would do. */
 #include "query/rank.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-static int load_hit(query_library *l, const store_hit *from, query_hits *out)
+static int load_hit(query_library *l, const store_hit *from, float relevance, query_hits *out)
 {
     store_error err = {0};
     query_hit *h = &out->items[out->n];
-    *h = (query_hit){.score = from->score};
+    *h = (query_hit){.score = from->score, .relevance = relevance};
     store_status s = store_photo_get(l->store, from->photo_id, &h->photo, &err);
     if (s == STORE_E_NOT_FOUND) return 0;
     if (s == STORE_OK) s = store_photo_where(l->store, &h->photo, &h->where, &err);
@@ -23,22 +25,51 @@ static int load_hit(query_library *l, const store_hit *from, query_hits *out)
     return cli_fail("%s", err.text);
 }
 
-int query_rank(query_library *l, const float *vector, size_t k, double min_score, const store_filter *f, query_hits *out)
+int query_hits_load(query_library *l, const store_hit *found, const float *relevance, size_t n, query_hits *out)
 {
-    store_error err = {0};
-    size_t most = (size_t)l->model.vectors, n = 0;
     int status = 0;
     *out = (query_hits){0};
-    if (!k || k > most) k = most;
-    store_hit *found = malloc((k ? k : 1) * sizeof *found);
-    if (!found) return cli_fail("memory ran out");
-    if (store_search(l->store, l->model.id, vector, k, f, found, &n, &err)) status = cli_fail("%s", err.text);
-    while (!status && n && (double)found[n - 1].score < min_score) n--;
-    if (!status && n && !(out->items = malloc(n * sizeof *out->items))) status = cli_fail("memory ran out");
-    for (size_t i = 0; !status && i < n; i++) status = load_hit(l, &found[i], out);
-    free(found);
+    if (n && !(out->items = malloc(n * sizeof *out->items))) status = cli_fail("memory ran out");
+    for (size_t i = 0; !status && i < n; i++) status = load_hit(l, &found[i], relevance ? relevance[i] : NAN, out);
     if (status) query_hits_finish(out);
     return status;
+}
+
+/* ---- order ---- */
+
+static int by_path(const void *a, const void *b)
+{
+    return strcmp(((const query_hit *)a)->where, ((const query_hit *)b)->where);
+}
+
+static int by_score(const void *a, const void *b)
+{
+    float x = ((const query_hit *)a)->score, y = ((const query_hit *)b)->score;
+    return x > y ? -1 : x < y ? 1 : by_path(a, b);
+}
+
+/* The date that filters go by: the camera's or, without one, the file's. */
+static void date_of(const store_photo *p, char text[32])
+{
+    time_t seconds = (time_t)(p->mtime_ns / 1000000000);
+    struct tm parts;
+    if (p->taken) snprintf(text, 32, "%.31s", p->taken);
+    else if (!localtime_r(&seconds, &parts) || !strftime(text, 32, "%Y-%m-%d %H:%M:%S", &parts)) text[0] = 0;
+}
+
+static int by_date(const void *a, const void *b)
+{
+    char x[32], y[32];
+    date_of(&((const query_hit *)a)->photo, x);
+    date_of(&((const query_hit *)b)->photo, y);
+    int order = strcmp(y, x);
+    return order ? order : by_path(a, b);
+}
+
+void query_hits_sort(query_hits *h, query_order order)
+{
+    static int (*const compare[])(const void *, const void *) = {by_score, by_date, by_path};
+    if (h->n) qsort(h->items, h->n, sizeof *h->items, compare[order]);
 }
 
 void query_hits_finish(query_hits *h)

@@ -1,4 +1,4 @@
-/* rank.h: a vector to the photos nearest to it. */
+/* rank.h: what was found, with rows and places, in the order in which it is shown. */
 #ifndef QUERY_RANK_H
 #define QUERY_RANK_H
 
@@ -6,15 +6,19 @@
 
 typedef struct query_hit {
     float score;
+    float relevance;    /* NAN: not known */
     store_photo photo;
     char *where;        /* absolute path */
 } query_hit;
 
 typedef struct query_hits { query_hit *items; size_t n; } query_hits;
 
-/* The k best (0: all) with at least min_score, best first, with their rows. Reports what goes wrong; 0 or the status. */
-int query_rank(query_library *l, const float *vector /* [dim] */, size_t k, double min_score, const store_filter *f,
-               query_hits *out);
+typedef enum query_order { QUERY_BY_SCORE, QUERY_BY_DATE, QUERY_BY_PATH } query_order;
+
+/* found[n] with their rows; relevance[n] may be NULL. Reports what goes wrong; 0 or the status. */
+int query_hits_load(query_library *l, const store_hit *found, const float *relevance, size_t n, query_hits *out);
+/* By score (best first), date (newest first) or path; what is equal then goes by path. */
+void query_hits_sort(query_hits *h, query_order order);
 void query_hits_finish(query_hits *h);
 
 #endif

@@ -78,7 +78,7 @@ names() { awk -F/ '{print $NF}' <<<"$output" | tr '\n' ' '; }
 
 @test "--json has the promised fields on every line" {
     try_pipe "clipsearch search x --json | jq -c '[keys_unsorted[]]' | sort -u"
-    expect_output '["score","path","width","height","format","taken","camera","latitude","longitude","size","modified","reason"]'
+    expect_output '["score","relevance","path","width","height","format","taken","camera","latitude","longitude","size","modified","reason"]'
     try_pipe "clipsearch search x --json | jq -r 'select(.path | endswith(\"a.jpg\")) | [.width, .height, .format, .taken, .camera, .latitude, .longitude] | @csv'"
     expect_output '160,120,"jpeg","2023-07-14 18:30:00","Pentax K1",52.52,13.41'
     try_pipe "clipsearch search x --json | jq -r 'select(.path | endswith(\"e.jpg\")) | [.taken, .camera, .latitude, .modified] | tostring'"

@@ -1,0 +1,35 @@
+/* relevance.h: how likely it is that a photo shows what was asked for, beside the cosine, which only orders. */
+#ifndef QUERY_RELEVANCE_H
+#define QUERY_RELEVANCE_H
+
+#include "query/open_library.h"
+
+/* What --cut keeps when it is not told otherwise, and how many of an answer's best say how well the library answers. */
+#define QUERY_RELEVANCE_CUT 0.2
+enum { QUERY_RELEVANCE_DEPTH = 1000 };
+
+typedef struct query_bank {
+    float *vectors; /* [dim][room]: one column for each neutral sentence, room a multiple of 8; owned */
+    size_t n, room;
+    int dim;
+} query_bank;
+
+/* The vectors of the neutral sentences, from the library's memory or encoded. Reports what goes wrong: 0 or the status. */
+int query_bank_open(query_library *l, query_bank *out);
+void query_bank_close(query_bank *b);
+
+/* A photo's cosines with the neutral sentences: their mean and standard deviation. */
+void query_bank_level(const query_bank *b, const float *photo /* [dim] */, float *mean, float *spread);
+
+/* How far a cosine lies above those of the neutral sentences, in their standard deviations. */
+float query_bank_height(const query_bank *b, const float *photo /* [dim] */, const float *question /* [dim] */);
+
+/* The probability for a photo of this height, when `best` is the greatest height in the library. */
+double query_relevance(float height, float best);
+
+/* The same for a whole answer, best first: relevance[n], each the least over the m questions. `best` is taken over the first
+ * QUERY_RELEVANCE_DEPTH. Reports what goes wrong: 0 or the exit status. */
+int query_relevance_of_hits(query_library *l, const float *questions /* [m][dim] */, size_t m, const store_hit *hits, size_t n,
+                            float *relevance /* [n] */);
+
+#endif

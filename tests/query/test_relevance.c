@@ -1,0 +1,89 @@
+/* test_relevance.c: what --cut and --all are made of, and the order of results. */
+#include "query/least.h"
+#include "query/rank.h"
+#include "query/relevance.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+static void relevance_rises_with_the_photo_and_with_the_best(void **state)
+{
+    for (float best = -5; best < 12; best += 0.5f)
+        for (float height = -5; height < best; height += 0.5f) {
+            double r = query_relevance(height, best);
+            assert_true(r > 0 && r < 1);
+            assert_true(query_relevance(height + 0.5f, best) > r);
+            assert_true(query_relevance(height, best + 0.5f) > r);
+        }
+}
+
+static void one_standard_deviation_above_neutral_is_cut_and_six_are_not(void **state)
+{
+    assert_true(query_relevance(1, 1) < QUERY_RELEVANCE_CUT);
+    assert_true(query_relevance(6, 6) > QUERY_RELEVANCE_CUT);
+}
+
+/* The bank's own sentences are not needed for its arithmetic: any columns do. */
+static void height_is_measured_in_the_photos_own_deviations(void **state)
+{
+    enum { DIM = 3 };
+    query_bank b = {.dim = DIM};
+    float photo[DIM] = {0.6f, 0, 0.8f}, question[DIM] = {1, 0, 0}, mean, spread;
+    /* Sentences point along the first axis and along the second by turns, so that cosines are 0.6 and 0. */
+    b.n = b.room = 104;
+    b.vectors = calloc((size_t)DIM * b.room, sizeof *b.vectors);
+    for (size_t i = 0; i < b.n; i++) b.vectors[(i % 2) * b.room + i] = 1;
+    query_bank_level(&b, photo, &mean, &spread);
+    assert_float_equal(mean, 0.3, 1e-6);
+    assert_float_equal(spread, 0.3, 1e-6);
+    assert_float_equal(query_bank_height(&b, photo, question), 1, 1e-5);
+    memset(photo, 0, sizeof photo);
+    assert_float_equal(query_bank_height(&b, photo, question), 0, 0); /* and not a division by zero */
+    free(b.vectors);
+}
+
+static void scores_of_two_models_are_added_where_both_know_the_photo(void **state)
+{
+    store_hit a[] = {{1, 0.5f}, {3, 0.25f}, {7, 1}, {9, 0.5f}};
+    const store_hit b[] = {{2, 1}, {3, 0.5f}, {9, 0.25f}, {11, 1}};
+    assert_int_equal(query_least_add(a, 4, b, 4), 2);
+    assert_int_equal(a[0].photo_id, 3);
+    assert_float_equal(a[0].score, 0.75, 0);
+    assert_int_equal(a[1].photo_id, 9);
+    assert_float_equal(a[1].score, 0.75, 0);
+    query_least_sort(a, 2);
+    assert_int_equal(a[0].photo_id, 3); /* of equal ones the lower id */
+    assert_int_equal(query_least_add(a, 2, b, 0), 0);
+}
+
+static void results_are_shown_by_score_date_or_path(void **state)
+{
+    query_hit items[] = {
+        {.score = 0.2f, .photo = {.taken = "2023-01-01 00:00:00"}, .where = "/c"},
+        {.score = 0.9f, .photo = {.mtime_ns = 0}, .where = "/b"},
+        {.score = 0.2f, .photo = {.taken = "2024-01-01 00:00:00"}, .where = "/a"}};
+    query_hits h = {items, 3};
+    const char *const orders[] = {"/b/a/c", "/a/c/b", "/a/b/c"};
+    setenv("TZ", "UTC", 1);
+    for (int order = QUERY_BY_SCORE; order <= QUERY_BY_PATH; order++) {
+        char shown[16] = "";
+        query_hits_sort(&h, (query_order)order);
+        for (int i = 0; i < 3; i++) strcat(shown, items[i].where);
+        assert_string_equal(shown, orders[order]);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(relevance_rises_with_the_photo_and_with_the_best),
+        cmocka_unit_test(one_standard_deviation_above_neutral_is_cut_and_six_are_not),
+        cmocka_unit_test(height_is_measured_in_the_photos_own_deviations),
+        cmocka_unit_test(scores_of_two_models_are_added_where_both_know_the_photo),
+        cmocka_unit_test(results_are_shown_by_score_date_or_path)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
