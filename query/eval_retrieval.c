@@ -213,11 +213,11 @@ static void print_table(task *t, const query_share *ways[2])
     cli_say(t->v->c, "%s photos, %s captions, model %s; 95 %% intervals: Wilson's, captions of one photo counted as the group that they are",
             cli_count((int64_t)t->n_photos, a), cli_count((int64_t)t->n_captions, b), clip_model_describe(t->v->encoder.model)->name);
     printf("%-13s", "");
-    for (size_t k = 0; k < CUTS; k++) printf("  recall@%-15zu", cuts[k]);
+    for (size_t k = 0; k < CUTS; k++) printf(k + 1 < CUTS ? "  recall@%-15zu" : "  recall@%zu", cuts[k]);
     putchar('\n');
     for (int w = 0; w < 2; w++) {
         printf("%-13s", names[w]);
-        for (size_t k = 0; k < CUTS; k++) printf("  %-22s", query_share_text(ways[w][k], room));
+        for (size_t k = 0; k < CUTS; k++) printf(k + 1 < CUTS ? "  %-22s" : "  %s", query_share_text(ways[w][k], room));
         putchar('\n');
     }
 }
