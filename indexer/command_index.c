@@ -7,10 +7,10 @@
  * remarks about folders and the failures with their reasons; files that failed for one reason (a format that this
  * build does not read) are told once, with their number.
  *
- * Which model. Without --model the library's own, from where it was when it was used; a model that is gone, or that is another one
- * now, is never replaced silently, because its vectors and the new ones cannot be compared and embedding a library takes hours.
- * With --model, both live side by side; the new one becomes the one that searches use only when the old one cannot be opened and
- * the new one has a vector for as many photos.
+ * Which model. Without --model the library's own, from where it was when it was used; a model that is gone, or that is
+ * another one now, is never replaced silently, because its vectors and the new ones cannot be compared and embedding a
+ * library takes hours. With --model, both live side by side; the new one becomes the one that searches use only when
+ * the old one cannot be opened and the new one has a vector for as many photos.
  *
  * Away from a terminal the process is nice, for the processor and for the disk: a nightly run must not be felt. */
 #include "cli/cli.h"
@@ -44,7 +44,7 @@ static const char *const fate_names[INDEXER_FATES] = {
     [INDEXER_REEMBEDDED] = "reembedded",
 };
 
-/* ---- stopping ------------------------------------------------------------------------------------------------------------ */
+/* ---- stopping ---------------------------------------------------------------------------------------------------- */
 
 static volatile sig_atomic_t stop_signal;
 
@@ -73,7 +73,7 @@ static bool on_stop(void *ctx) {
     return true;
 }
 
-/* ---- events --------------------------------------------------------------------------------------------------------------- */
+/* ---- events ------------------------------------------------------------------------------------------------------ */
 
 static void on_progress(const indexer_report *so_far, int64_t done, int64_t total, void *ctx) {
     command *k = ctx;
@@ -114,7 +114,7 @@ static void on_fate(indexer_fate f, const char *absolute, const char *reason, vo
     cli_print_json(stdout, o);
 }
 
-/* ---- the summary ------------------------------------------------------------------------------------------------------------ */
+/* ---- the summary ------------------------------------------------------------------------------------------------- */
 
 static void print_failures(command *k) {
     char n[32];
@@ -136,13 +136,15 @@ static void print_words(command *k, const indexer_report *r) {
     char line[512] = "", other[512] = "", n[32];
     static const struct { indexer_fate f; const char *did, *would; } order[] = {
         {INDEXER_NEW, "new", "new"}, {INDEXER_CHANGED, "changed", "changed"}, {INDEXER_MOVED, "moved", "moved"},
-        {INDEXER_RETURNED, "returned", "returned"}, {INDEXER_REEMBEDDED, "embedded for this model", "to embed for this model"},
-        {INDEXER_SAME, "unchanged", "unchanged"}, {INDEXER_GONE, "missing", "missing"}, {INDEXER_FAILED, "failed", "failed"}};
+        {INDEXER_RETURNED, "returned", "returned"}, {INDEXER_SAME, "unchanged", "unchanged"},
+        {INDEXER_REEMBEDDED, "embedded for this model", "to embed for this model"},
+        {INDEXER_GONE, "missing", "missing"}, {INDEXER_FAILED, "failed", "failed"}};
     for (size_t i = 0; i < sizeof order / sizeof *order; i++)
         add_count(line, sizeof line, r->count[order[i].f], k->dry_run ? order[i].would : order[i].did);
     printf("%s%s", k->dry_run ? "Would be: " : "", line[0] ? line : "no photos found");
     printf("%s %.*f s\n", k->dry_run ? "; looked for" : " in", r->seconds < 10, r->seconds);
-    add_count(other, sizeof other, r->still_failed, "failed before and have not changed (clipsearch status --failed lists them)");
+    add_count(other, sizeof other, r->still_failed,
+              "failed before and have not changed (clipsearch status --failed lists them)");
     add_count(other, sizeof other, r->truncated, "cut short, indexed from what is there");
     add_count(other, sizeof other, r->unreadable_folders, "folders not readable");
     add_count(other, sizeof other, r->roots_absent, "folders not there");
@@ -176,7 +178,7 @@ static void print_summary(command *k, const indexer_report *r) {
 }
 
 
-/* ---- the model ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the model --------------------------------------------------------------------------------------------------- */
 
 typedef struct chosen {
     clip_model *m;
@@ -201,7 +203,9 @@ static int open_own_model(chosen *ch) {
     if (bundled && is_model(ch->m, &ch->old)) return 0;
     clip_model_close(ch->m);
     ch->m = NULL;
-    if (there) cli_fail("%s holds another model now than the one that this library was indexed with (%s)", ch->old.dir, ch->old.name);
+    if (there)
+        cli_fail("%s holds another model now than the one that this library was indexed with (%s)", ch->old.dir,
+                 ch->old.name);
     else cli_fail("the model that this library was indexed with cannot be opened: %s", e.text);
     return cli_fail("Give the folder where it is now with --model DIR%s", bundled
         ? ", or embed all photos again with the bundled one: clipsearch index --model default" : "");
@@ -216,14 +220,15 @@ static int open_model(command *k, store *s, chosen *ch) {
     bool ok = dir && !clip_model_open(dir, &ch->m, &e);
     free(dir);
     if (!ok) return cli_fail("%s", e.text);
-    if (!clip_model_describe(ch->m)->has_image) return cli_fail("the model %s cannot encode photos: it has no image tower", clip_model_describe(ch->m)->name);
+    const clip_model_info *info = clip_model_describe(ch->m);
+    if (!info->has_image) return cli_fail("the model %s cannot encode photos: it has no image tower", info->name);
     if (!ch->old.id || is_model(ch->m, &ch->old)) return 0;
     clip_model *old = NULL;
     ch->replaces = clip_model_open(ch->old.dir, &old, &(clip_error){0}) || !is_model(old, &ch->old);
     clip_model_close(old);
     if (ch->replaces || k->dry_run) return 0;
     cli_say(k->c, "searches use the model %s; to search with this one type: clipsearch model use %s", ch->old.name,
-            clip_model_describe(ch->m)->name);
+            info->name);
     return store_model_use(s, ch->old.id, &se) ? cli_fail("%s", se.text) : 0; /* a second model leaves no doubt which one */
 }
 
@@ -243,7 +248,7 @@ static void take_over(store *s, const chosen *ch, command *k) {
     free(all);
 }
 
-/* ---- the command ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the command ------------------------------------------------------------------------------------------------- */
 
 static void be_nice(void) {
     enum { IOPRIO_WHO_PROCESS = 1, IOPRIO_CLASS_IDLE = 3, IOPRIO_CLASS_SHIFT = 13 };
@@ -261,7 +266,8 @@ static int open_library(command *k, const indexer_options *o, store **s) {
     store_status st = k->dry_run ? store_open(k->c->db, STORE_READ, s, &e)
                                  : store_open_wait(k->c->db, mode, -1, on_waiting, k, s, &e);
     if (st == STORE_E_NOT_FOUND && !o->n_folders)
-        return cli_fail("nothing has been indexed yet (there is no %s): name a folder, as in: clipsearch index ~/Pictures", k->c->db);
+        return cli_fail("nothing has been indexed yet (there is no %s): name a folder, as in: clipsearch index ~/Pictures",
+                        k->c->db);
     return !st || (k->dry_run && st == STORE_E_NOT_FOUND) ? 0 : cli_fail("%s", e.text);
 }
 
@@ -301,16 +307,18 @@ static int run(command *k, store *s, const chosen *ch, const indexer_options *o)
 }
 
 static const cli_usage usage = {
-    .command = "index", .arguments = "[DIR...]", .summary = "Index folders of photos, or bring the library up to date",
+    .command = "index", .arguments = "[DIR...]", .summary = "Index folders of photos, or bring the library up to date.",
     .details =
         "Every photo below each DIR is read once and remembered by what is on it; afterwards only new and changed files are "
         "opened. Without a DIR all folders that were ever indexed are brought up to date.\n\n"
         "A photo whose file is gone is kept as missing and comes back with it. A folder that is not there, such as an unplugged "
         "drive, changes nothing; a drive that is mounted elsewhere is recognised.\n\n"
         "Left out: hidden files, folders that hold a file named .nomedia, what files named .ignore say (in the words of "
-        ".gitignore), recycle bins and thumbnail folders.\n\n"
+        ".gitignore), recycle bins and thumbnail folders. Options hold for one run, so lasting rules belong in such a file; "
+        "what was indexed before it was left out stays until `clipsearch forget`.\n\n"
         "Ctrl-C finishes what has been read; the same command goes on from there.",
-    .examples = "clipsearch index ~/Pictures\nclipsearch index --exclude '*.png' --exclude Screenshots/ ~/Pictures /mnt/photos\n"
+    .examples = "clipsearch index ~/Pictures\n"
+                "clipsearch index --exclude '*.png' --exclude Screenshots/ ~/Pictures /mnt/photos\n"
                 "clipsearch index --dry-run",
     .exits = "0    done; files that could not be read are counted and remembered\n"
              "2    an error, which stderr explains\n"
@@ -323,14 +331,16 @@ int indexer_command_index(struct cli *c, int argc, char **argv) {
     indexer_options o = {0};
     int memory = 0, precision = CLIP_AUTO, first;
     const cli_option options[] = {
-        {"exclude", 'E', CLI_LIST, "GLOB", "leave out files and folders of this name or path below DIR; may be given again", &excludes},
+        {"exclude", 'E', CLI_LIST, "GLOB", "leave out files and folders of this name or path below DIR; may be given again",
+         &excludes},
         {"hidden", 'H', CLI_FLAG, NULL, "index hidden files and folders too", &o.hidden},
         {"follow-symlinks", 'L', CLI_FLAG, NULL, "follow symbolic links", &o.follow_symlinks},
         {"dry-run", 'n', CLI_FLAG, NULL, "say what would be done, and do nothing", &o.dry_run},
         {"retry", 0, CLI_FLAG, NULL, "read again what failed in earlier runs (say, with more --memory)", &o.retry},
         {"exact-decode", 0, CLI_FLAG, NULL, "decode JPEG at full size: slower, and as the reference does", &o.exact_decode},
         {"precision", 0, CLI_CHOICE, "f32|bf16|int8|auto", "arithmetic of the image encoder", &precision},
-        {"memory", 0, CLI_INT, "MB", "memory for photos being read (default: a quarter of the machine's, at most 1536)", &memory},
+        {"memory", 0, CLI_INT, "MB", "memory for photos being read (default: a quarter of the machine's, at most 1536)",
+         &memory},
         {"json", 0, CLI_FLAG, NULL, "one JSON object a file and one at the end", &k.json},
         {0}};
     int left = cli_parse(c, &usage, options, argc, argv, &first);

@@ -2,8 +2,8 @@
  *
  *     Reading photos  1,234 of 10,000  [####----------------]  85 photos/s, 1 min 43 s left
  *
- * Only on a terminal, on stderr, redrawn in place ten times a second at most and never wider than the window. The rate is smoothed over
- * some ten seconds: photos differ too much in size for the last second to say when the work will end. */
+ * Only on a terminal, on stderr, redrawn in place ten times a second at most and never wider than the window. The rate
+ * is smoothed over some ten seconds: photos differ too much in size for the last second to say when the work will end. */
 #include "indexer/command_progress.h"
 #include "cli/cli.h"
 
@@ -28,7 +28,8 @@ void progress_init(progress *p, bool wanted) {
 
 static void measure(progress *p, int64_t done) {
     double t = now(), passed = t - p->rate_at;
-    if (done < p->rate_done) *p = (progress){.on = p->on, .shown = p->shown, .rate_at = t, .rate_done = done}; /* another work */
+    if (done < p->rate_done) /* another work */
+        *p = (progress){.on = p->on, .shown = p->shown, .rate_at = t, .rate_done = done};
     if (passed < measure_every) return;
     double latest = (double)(done - p->rate_done) / passed, weight = 1 - exp(-passed / smooth_over);
     p->rate = p->rate > 0 ? p->rate + weight * (latest - p->rate) : latest;

@@ -1,11 +1,11 @@
 /* gone.c: photos of the walked folders that the walk did not meet.
  *
- * Not having been met is no proof: each is looked for by its path, and only if its file is really not there is it marked
- * missing. A photo in a folder that could not be read, in one that is now excluded or hidden, or on a drive that was pulled out
- * during the run, was not met either; but asking for it says "permission denied", "here I am" or "input/output error", and
- * then it stays as it is. So leaving a folder out does not forget what was indexed in it before: `clipsearch forget` does. And all
- * paths are asked below the root's descriptor, opened at the start: an unmounted drive answers with an error, not
- * with the empty folder underneath. */
+ * Not having been met is no proof: each is looked for by its path, and only if its file is really not there is it
+ * marked missing. A photo in a folder that could not be read, in one that is now excluded or hidden, or on a drive
+ * that was pulled out during the run, was not met either; but asking for it says "permission denied", "here I am" or
+ * "input/output error", and then it stays as it is. So leaving a folder out does not forget what was indexed in it
+ * before: `clipsearch forget` does. And all paths are asked below the root's descriptor, opened at the start: an
+ * unmounted drive answers with an error, not with the empty folder underneath. */
 #include "indexer/run.h"
 
 #include <errno.h>
@@ -30,8 +30,8 @@ static bool is_gone(int fd, const char *path) {
 static bool look_for_gone(const store_brief *b, void *ctx) {
     gone *g = ctx;
     run *r = g->r;
-    if (b->state == STORE_MISSING || (r->n_seen && bsearch(&b->id, r->seen, r->n_seen, sizeof *r->seen, by_id))) return true;
-    if (!is_gone(g->fd, b->path)) return true;
+    bool seen = r->n_seen && bsearch(&b->id, r->seen, r->n_seen, sizeof *r->seen, by_id);
+    if (seen || b->state == STORE_MISSING || !is_gone(g->fd, b->path)) return true;
     if (g->n == g->room) {
         size_t room = g->room ? 2 * g->room : 256;
         int64_t *more = realloc(g->ids, room * sizeof *more);

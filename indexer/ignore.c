@@ -1,13 +1,14 @@
 /* ignore.c: ignore files and --exclude, in the words of gitignore(5).
  *
  * The subset: blank lines and lines that begin with # say nothing; a trailing / means folders only; a slash anywhere
- * else (a leading one counts) ties the pattern to the file's own folder, otherwise it meets the last component at any depth;
- * ! takes back; ** between slashes spans any number of folders; trailing blanks fall unless quoted by a backslash. As in
- * git, what lies in a folder that is left out cannot be taken back, because the walk never goes there.
+ * else (a leading one counts) ties the pattern to the file's own folder, otherwise it meets the last component at any
+ * depth; ! takes back; ** between slashes spans any number of folders; trailing blanks fall unless quoted by a
+ * backslash. As in git, what lies in a folder that is left out cannot be taken back, because the walk never goes
+ * there.
  *
- * The matcher is ours: fnmatch(3) has no **, depends on the locale (names here are bytes), and a hostile pattern makes it
- * backtrack for ever. This one returns only to the last star, within a component and among components alike, so
- * a match costs at most length of pattern x length of path, squared for patterns that use ** and * both. */
+ * The matcher is ours: fnmatch(3) has no **, depends on the locale (names here are bytes), and a hostile pattern makes
+ * it backtrack for ever. This one returns only to the last star, within a component and among components alike, so a
+ * match costs at most length of pattern x length of path, squared for patterns that use ** and * both. */
 #include "indexer/ignore.h"
 
 #include <stdlib.h>
@@ -24,7 +25,7 @@ struct indexer_ignore {
     rule *rules; size_t n, room;
 };
 
-/* ---- glob ------------------------------------------------------------------------------------------------------- */
+/* ---- glob -------------------------------------------------------------------------------------------------------- */
 
 /* One character: a UTF-8 sequence where the bytes look like one, else a byte. */
 static size_t character(const char *t, const char *end) {
@@ -98,7 +99,7 @@ bool indexer_glob(const char *p, const char *t) {
     }
 }
 
-/* ---- rules ------------------------------------------------------------------------------------------------------ */
+/* ---- rules ------------------------------------------------------------------------------------------------------- */
 
 indexer_ignore *indexer_ignore_create(const indexer_ignore *above, size_t base) {
     indexer_ignore *r = calloc(1, sizeof *r);

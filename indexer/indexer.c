@@ -1,12 +1,13 @@
 /* indexer.c: one run, from folders to a library brought up to date.
  *
- * The algorithm in prose. Find the roots (targets.c). Walk every folder that was asked for (walk.c); look each file up (meet.c) and let
- * the plan say its fate (plan.c). What needs no reading, a rename or a photo that came back, is noted at once; what must be read
- * becomes a job. When the walk is complete the jobs go through the pipeline (pipeline.c), and each of its batches is one
- * transaction (save.c). At the end, whatever photo of the walked folders was not met is looked for by its path (gone.c).
+ * The algorithm in prose. Find the roots (targets.c). Walk every folder that was asked for (walk.c); look each file up
+ * (meet.c) and let the plan say its fate (plan.c). What needs no reading, a rename or a photo that came back, is noted
+ * at once; what must be read becomes a job. When the walk is complete the jobs go through the pipeline (pipeline.c),
+ * and each of its batches is one transaction (save.c). At the end, whatever photo of the walked folders was not met is
+ * looked for by its path (gone.c).
  *
- * Interrupted, a run keeps all batches that were written and concludes nothing about photos that it did not meet: what is gone
- * is known only after a whole walk, and what has moved only when all new files are read. */
+ * Interrupted, a run keeps all batches that were written and concludes nothing about photos that it did not meet: what
+ * is gone is known only after a whole walk, and what has moved only when all new files are read. */
 #include "indexer/run.h"
 
 #include <stdio.h>
@@ -46,7 +47,8 @@ static int recall(run *r) {
     list_formats(r);
     if (!r->s) return 0;
     if (recall_model(r)) return -1;
-    if (!store_setting_get(r->s, "indexer.formats", &formats, &e)) snprintf(r->old_formats, sizeof r->old_formats, "%s", formats);
+    if (!store_setting_get(r->s, "indexer.formats", &formats, &e))
+        snprintf(r->old_formats, sizeof r->old_formats, "%s", formats);
     free(formats);
     return 0;
 }
@@ -57,7 +59,8 @@ static int remember(run *r) {
     time_t t = time(NULL);
     struct tm tm;
     strftime(now, sizeof now, "%Y-%m-%d %H:%M:%S", localtime_r(&t, &tm));
-    if (store_setting_set(r->s, "last_indexed", now, &e)) return run_fail(r, "%s", e.text); /* even if nothing had changed */
+    /* Even if nothing had changed. */
+    if (store_setting_set(r->s, "last_indexed", now, &e)) return run_fail(r, "%s", e.text);
     if (!strcmp(r->formats, r->old_formats)) return 0;
     return store_setting_set(r->s, "indexer.formats", r->formats, &e) ? run_fail(r, "%s", e.text) : 0;
 }
@@ -74,7 +77,7 @@ static int run_all(run *r) {
     if (recall(r) || run_walk(r)) return -1;
     if (r->o->dry_run) tell_all(r);
     else if (r->n_jobs && !r->report->interrupted && run_read(r)) return -1;
-    if (r->report->interrupted) return 0; /* what was not met is only known after a whole walk, and moves after all is read */
+    if (r->report->interrupted) return 0;
     if (run_mark_gone(r)) return -1;
     return r->o->dry_run ? 0 : remember(r);
 }

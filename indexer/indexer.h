@@ -2,12 +2,13 @@
  *
  * The nouns
  *   walk      directory entries (folder descriptor, size, mtime, inode), sorted by bytes, loops and odd files left out
- *   plan      a pure function of one walk entry and its stored row: NEW, CHANGED, SAME, MOVED; what the walk did not meet is GONE
+ *   plan      a pure function of one walk entry and its stored row: NEW, CHANGED, SAME, MOVED; what the walk did not
+ *             meet is GONE
  *   pipeline  decoder threads -> one encoder -> one writer, a batch at a time, each batch one transaction
  *
  * Ownership  The caller owns the store and the model, which must outlive the call. Threads: one indexer_run a store.
- * Promise    A kill at any instant loses at most one batch; a broken file never stops a run; a folder that cannot be read, or a
- *            root that is gone, marks nothing as missing. */
+ * Promise    A kill at any instant loses at most one batch; a broken file never stops a run; a folder that cannot be
+ *            read, or a root that is gone, marks nothing as missing. */
 #ifndef INDEXER_H
 #define INDEXER_H
 

@@ -1,9 +1,10 @@
 /* meet.c: every file that the walk meets is looked up, its fate planned and, where that needs no reading, carried out.
  *
- * What is no photo. Content decides, not names; but opening every text file at every run is slow on a cold disk. So files whose
- * name promises no photo are opened once and their first bytes looked at; a digest of the names, sizes and times of those
- * that were none is kept for each folder, and while it stays the same they are not opened again. A file whose name does
- * promise a photo goes to the pipeline directly; if it is none, that is worth a message, and it is remembered as failed. */
+ * What is no photo. Content decides, not names; but opening every text file at every run is slow on a cold disk. So
+ * files whose name promises no photo are opened once and their first bytes looked at; a digest of the names, sizes and
+ * times of those that were none is kept for each folder, and while it stays the same they are not opened again. A file
+ * whose name does promise a photo goes to the pipeline directly; if it is none, that is worth a message, and it is
+ * remembered as failed. */
 #include "indexer/plan.h"
 #include "indexer/run.h"
 #include "indexer/walk.h"
@@ -16,14 +17,16 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-/* ---- carrying out a plan ------------------------------------------------------------------------------------------------------------ */
+/* ---- carrying out a plan ----------------------------------------------------------------------------------------- */
 
-static int carry_out(run *r, const indexer_target *t, const char *path, const indexer_file *f, const indexer_plan_input *in) {
+static int carry_out(run *r, const indexer_target *t, const char *path, const indexer_file *f,
+                     const indexer_plan_input *in) {
     indexer_plan p = indexer_plan_file(in);
     if (in->row && run_add_seen(r, in->row->id)) return -1;
     if (p.fate == INDEXER_MOVED) {
         if (run_add_seen(r, in->like->id)) return -1;
-        if (!r->o->dry_run && (run_batch_change(r) || run_relocate(r, in->like, t, path, f->size, f->mtime_ns, f->inode))) return -1;
+        if (!r->o->dry_run &&
+            (run_batch_change(r) || run_relocate(r, in->like, t, path, f->size, f->mtime_ns, f->inode))) return -1;
         run_tell(r, INDEXER_MOVED, t, path, NULL);
         if (!p.read) return 0;
         return run_add_job(r, path, f, in->like->state == STORE_FAILED ? INDEXER_NEW : INDEXER_REEMBEDDED);
@@ -35,7 +38,7 @@ static int carry_out(run *r, const indexer_target *t, const char *path, const in
     return 0;
 }
 
-/* ---- files that are no photos --------------------------------------------------------------------------------------------------------- */
+/* ---- files that are no photos ------------------------------------------------------------------------------------ */
 
 /* A hint for the order of work and for the words of a message; what a file is, its bytes say. */
 static bool promises_photo(const char *name) {
@@ -115,7 +118,7 @@ static int try_strangers(run *r, const indexer_target *t, const indexer_folder *
     return status;
 }
 
-/* ---- the walk ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- the walk ---------------------------------------------------------------------------------------------------- */
 
 /* 1: nothing is known of it and its name promises nothing; 0: dealt with; -1: failed */
 static int plan_one(run *r, const indexer_target *t, const char *path, const indexer_file *f) {

@@ -6,15 +6,16 @@
  *      ▲                                                                                           │
  *      └─────────────────────────── again (a vector that was promised is gone) ────────────────────┘
  *
- * Why threads of three kinds and not equal workers with an encoder each: an encoder holds its tower's packed weights, 1.2 GB
- * for ViT-L/14 in f32, so there can be only one, and it uses every core while it runs. The decoders are as many and run at a lower
- * priority (a nice value of their own, which Linux keeps by thread): whenever the encoder has a batch it gets the cores,
- * and in the gaps the decoders get them; neither waits for the other as long as one batch is full ahead.
+ * Why threads of three kinds and not equal workers with an encoder each: an encoder holds its tower's packed weights,
+ * 1.2 GB for ViT-L/14 in f32, so there can be only one, and it uses every core while it runs. The decoders are as many
+ * and run at a lower priority (a nice value of their own, which Linux keeps by thread): whenever the encoder has a
+ * batch it gets the cores, and in the gaps the decoders get them; neither waits for the other as long as one batch is
+ * full ahead.
  *
- * Measured on two cores of an EPYC (Zen 4), bundled model in f32, files in the page cache: 1,200 photos of 0.2 megapixels in 4.0 s (300/s,
- * encoding is nine tenths of the work) and 150 of 12 megapixels in 2.1 s (70/s, half of it decoding), 1.8 and 1.9 cores busy. Decoders
- * as nice as the encoder, or nicer by 10: the same within noise. An encoder of one thread beside two decoders: 6.6 s and 2.4 s. Three
- * decoders: the same and 2.4 s.
+ * Measured on two cores of an EPYC (Zen 4), bundled model in f32, files in the page cache: 1,200 photos of 0.2
+ * megapixels in 4.0 s (300/s, encoding is nine tenths of the work) and 150 of 12 megapixels in 2.1 s (70/s, half of it
+ * decoding), 1.8 and 1.9 cores busy. Decoders as nice as the encoder, or nicer by 10: the same within noise. An
+ * encoder of one thread beside two decoders: 6.6 s and 2.4 s. Three decoders: the same and 2.4 s.
  *
  * A row is decoded into the decoder's own memory and copied into the batch when it is known to be good: 150 kB against
  * milliseconds of decoding, and in return a broken photo leaves no hole and a batch is always full.
@@ -22,8 +23,8 @@
  * Memory is bounded: four batches, a row a decoder, and a budget for files and pictures in flight. A photo that
  * alone exceeds the budget is decoded alone (limits.max_memory bounds it).
  *
- * A vector with a value that is not finite spoils its whole batch in the encoder's eyes: the batch is then encoded one by one
- * and only the culprit fails. */
+ * A vector with a value that is not finite spoils its whole batch in the encoder's eyes: the batch is then encoded one
+ * by one and only the culprit fails. */
 #include "indexer/pipeline.h"
 
 #include <errno.h>
@@ -67,7 +68,7 @@ typedef struct flow {
     clip_error *err;
 } flow;
 
-/* ---- time ---------------------------------------------------------------------------------------------------------- */
+/* ---- time -------------------------------------------------------------------------------------------------------- */
 
 static struct timespec now_plus(double seconds) {
     struct timespec t;
@@ -83,10 +84,10 @@ static bool is_past(const struct timespec *t) {
     return n.tv_sec > t->tv_sec || (n.tv_sec == t->tv_sec && n.tv_nsec >= t->tv_nsec);
 }
 
-/* ---- the memory budget ---------------------------------------------------------------------------------------------- */
+/* ---- the memory budget ------------------------------------------------------------------------------------------- */
 
-/* Two steps: the file's bytes first, then the picture's. Whoever waits for the second holds only file bytes, all of which fit the
- * budget, and when no picture is being decoded the next one goes ahead whatever its size: no deadlock. */
+/* Two steps: the file's bytes first, then the picture's. Whoever waits for the second holds only file bytes, all of
+ * which fit the budget, and when no picture is being decoded the next one goes ahead whatever its size: no deadlock. */
 static void take_file_memory(flow *q, int64_t bytes) {
     pthread_mutex_lock(&q->lock);
     while (!q->stop && q->memory_used > 0 && q->memory_used + bytes > q->p->memory) pthread_cond_wait(&q->work, &q->lock);
@@ -110,14 +111,14 @@ static void give_memory(flow *q, int64_t bytes, bool picture) {
     pthread_mutex_unlock(&q->lock);
 }
 
-/* What decoding may hold at once. JPEG is read by lines and scaled while it is decoded, but a progressive one keeps all its
- * coefficients, two bytes each, at 4:4:4 three for a pixel. The others hold the whole picture. */
+/* What decoding may hold at once. JPEG is read by lines and scaled while it is decoded, but a progressive one keeps
+ * all its coefficients, two bytes each, at 4:4:4 three for a pixel. Of the others, most hold the whole picture. */
 static int64_t picture_bytes(const clip_photo *f) {
     int64_t pixels = (int64_t)f->width * f->height;
     return pixels * (f->format == CLIP_FORMAT_JPEG ? 6 : 4);
 }
 
-/* ---- one file --------------------------------------------------------------------------------------------------------- */
+/* ---- one file ---------------------------------------------------------------------------------------------------- */
 
 static void say(indexer_result *r, indexer_outcome o, const char *why) {
     r->outcome = o;
@@ -134,7 +135,10 @@ static bool is_as_seen(int fd, const indexer_job *j) {
 static bool read_whole(flow *q, const indexer_job *j, indexer_result *r, uint8_t **bytes, size_t *n) {
     clip_error e = {0};
     int fd = openat(j->root_fd, j->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | (j->follow_symlinks ? 0 : O_NOFOLLOW));
-    if (fd < 0) { say(r, INDEXER_UNREAD, strerror(errno)); return false; }
+    if (fd < 0) {
+        say(r, errno == ENOENT || errno == ENOTDIR ? INDEXER_VANISHED : INDEXER_UNREAD, strerror(errno));
+        return false;
+    }
     bool steady = is_as_seen(fd, j);
     clip_status s = steady ? clip_file_read(fd, j->path, &q->p->limits, bytes, n, &e) : CLIP_OK;
     if (s) say(r, s == CLIP_E_IO || s == CLIP_E_MEMORY ? INDEXER_UNREAD : INDEXER_BROKEN, e.text);
@@ -187,7 +191,7 @@ static void do_job(flow *q, const indexer_job *j, indexer_result *r, uint8_t *ro
     give_memory(q, memory, false);
 }
 
-/* ---- decoders ----------------------------------------------------------------------------------------------------------- */
+/* ---- decoders ---------------------------------------------------------------------------------------------------- */
 
 /* Under the lock. */
 static bool take_job(flow *q, indexer_job *j) {
@@ -246,7 +250,7 @@ static void *decoder(void *arg) {
     return NULL;
 }
 
-/* ---- the encoder -------------------------------------------------------------------------------------------------------- */
+/* ---- the encoder ------------------------------------------------------------------------------------------------- */
 
 /* Under the lock: the next batch to encode, or NULL at the end. */
 static batch *take_filled(flow *q) {
@@ -307,7 +311,7 @@ static void *encoder(void *arg) {
     return NULL;
 }
 
-/* ---- the calling thread ----------------------------------------------------------------------------------------------------- */
+/* ---- the calling thread ------------------------------------------------------------------------------------------ */
 
 static bool push_redo(flow *q, const indexer_job *j) {
     if (q->n_redo == q->redo_room) {
@@ -321,7 +325,8 @@ static bool push_redo(flow *q, const indexer_job *j) {
     return true;
 }
 
-/* Under the lock: the batch was written; what is to be done again goes back, the batch becomes the spare or the filling one. */
+/* Under the lock: the batch was written. What is to be done again goes back; the batch becomes a spare or the filling
+ * one. */
 static void recycle(flow *q, batch *b) {
     for (size_t i = 0; i < b->n_items; i++)
         if (b->items[i].again && !push_redo(q, &b->items[i].job)) q->failed = q->stop = true;
@@ -376,7 +381,7 @@ static bool attend(flow *q) {
     return stopped;
 }
 
-/* ---- making and ending ---------------------------------------------------------------------------------------------------------- */
+/* ---- making and ending ------------------------------------------------------------------------------------------- */
 
 static bool flow_init(flow *q, const indexer_pipeline *p, clip_error *err) {
     const indexer_coder *c = p->coder;

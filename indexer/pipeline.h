@@ -1,5 +1,5 @@
-/* pipeline.h: files in, vectors out, with both cores busy. Private to indexer/. It knows no store: its owner says which files
- * come next, which contents are known, and takes the results. */
+/* pipeline.h: files in, vectors out, with both cores busy. Private to indexer/. It knows no store: its owner says
+ * which files come next, which contents are known, and takes the results. */
 #ifndef INDEXER_PIPELINE_H
 #define INDEXER_PIPELINE_H
 
@@ -18,6 +18,7 @@ typedef enum indexer_outcome {
     INDEXER_ENCODED,   /* hash, photo and vector are filled */
     INDEXER_KNOWN,     /* `known` said yes to its hash: nothing was decoded */
     INDEXER_BROKEN,    /* cannot be decoded: reason, photo.format; final until the file changes */
+    INDEXER_VANISHED,  /* gone since the walk: nothing to say */
     INDEXER_UNREAD     /* could not be read, or changed while it was read: reason; to be tried again at the next run */
 } indexer_outcome;
 
@@ -55,7 +56,9 @@ typedef struct indexer_pipeline {
     void *ctx;
 } indexer_pipeline;
 
-typedef enum indexer_pipeline_end { INDEXER_PIPELINE_DONE, INDEXER_PIPELINE_STOPPED, INDEXER_PIPELINE_FAILED } indexer_pipeline_end;
+typedef enum indexer_pipeline_end {
+    INDEXER_PIPELINE_DONE, INDEXER_PIPELINE_STOPPED, INDEXER_PIPELINE_FAILED
+} indexer_pipeline_end;
 
 /* FAILED: err says what, unless it was `write` that ended the run. */
 indexer_pipeline_end indexer_pipeline_run(const indexer_pipeline *p, clip_error *err);

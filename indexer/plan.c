@@ -1,10 +1,11 @@
 /* plan.c: the fate of a file, from what the walk saw and what the library remembers. A pure function.
  *
- * The algorithm in prose. A file is taken to be what it was while its size and its modification time are what they were: so
- * nothing is opened that has not changed. Inodes are not asked here: FAT and network file systems make them up anew at every
- * mount. A path that the library does not know is looked for by size, time and inode together, which is what a rename keeps;
- * it is a move only if the old path no longer holds that file (the caller has looked). Everything else must be read, and
- * then its content decides whether a vector that we already have is its own (pipeline.c, indexer.c).
+ * The algorithm in prose. A file is taken to be what it was while its size and its modification time are what they
+ * were: so nothing is opened that has not changed. Inodes are not asked here: FAT and network file systems make them
+ * up anew at every mount. A path that the library does not know is looked for by size, time and inode together, which
+ * is what a rename keeps; it is a move only if the old path no longer holds that file (the caller has looked).
+ * Everything else must be read, and then its content decides whether a vector that we already have is its own
+ * (pipeline.c, indexer.c).
  *
  *   row at this path   size, time   vector   fate         read
  *   none, like         -            yes      MOVED        no

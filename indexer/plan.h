@@ -4,8 +4,8 @@
 
 #include "indexer/indexer.h"
 
-/* The time kept for a file that could not be read at all (permission, a failing disk): no file has it, so that every run tries
- * again, for a permission changes without a trace in size or time. */
+/* The time kept for a file that could not be read at all (permission, a failing disk): no file has it, so that every
+ * run tries again, for a permission changes without a trace in size or time. */
 enum { INDEXER_UNREAD_MTIME = -1 };
 
 typedef struct indexer_plan_input {

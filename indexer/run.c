@@ -1,5 +1,5 @@
-/* run.c: what every part of a run needs: errors that are said once, events, strings that last as long as the run, small changes
- * gathered into transactions, and looking a file up. */
+/* run.c: what every part of a run needs: errors that are said once, events, strings that last as long as the run,
+ * small changes gathered into transactions, and looking a file up. */
 #include "indexer/run.h"
 
 #include <errno.h>
@@ -12,7 +12,7 @@
 
 enum { CHANGES_PER_BATCH = 1000, CHUNK = 1 << 16 };
 
-/* ---- errors, events, small things ---------------------------------------------------------------------------------------- */
+/* ---- errors, events, small things -------------------------------------------------------------------------------- */
 
 __attribute__((format(printf, 2, 3))) int run_fail(run *r, const char *format, ...) {
     va_list a;
@@ -91,7 +91,7 @@ int run_add_job(run *r, const char *path, const indexer_file *f, indexer_fate fa
     return 0;
 }
 
-/* ---- batches of small changes: outside the pipeline --------------------------------------------------------------------------- */
+/* ---- batches of small changes: outside the pipeline -------------------------------------------------------------- */
 
 int run_batch_end(run *r) {
     store_error e = {0};
@@ -137,7 +137,7 @@ int run_put_model(run *r, const char *precision) {
     return store_model_put(r->s, &m, &r->model_id, &e) ? run_fail(r, "%s", e.text) : 0;
 }
 
-/* ---- looking a file up ----------------------------------------------------------------------------------------------------------- */
+/* ---- looking a file up ------------------------------------------------------------------------------------------- */
 
 /* 1: found, 0: not, -1: failed (said) */
 int run_found(run *r, store_status s, const store_error *e) {

@@ -41,13 +41,13 @@ typedef struct run {
     int64_t done;
 } run;
 
-/* ---- the parts, in order; nonzero: failed, and said (run.c, meet.c, save.c, gone.c) ----------------------------------- */
+/* ---- the parts, in order; nonzero: failed, and said (run.c, meet.c, save.c, gone.c) ------------------------------ */
 
 int run_walk(run *r);
 int run_read(run *r);
 int run_mark_gone(run *r);
 
-/* ---- errors and events ------------------------------------------------------------------------------------------------ */
+/* ---- errors and events ------------------------------------------------------------------------------------------- */
 
 int run_fail(run *r, const char *format, ...) __attribute__((format(printf, 2, 3))); /* -1; the first text wins */
 int run_fail_memory(run *r);
@@ -59,7 +59,7 @@ char *run_join(const char *folder, const char *name); /* allocated */
 int run_add_seen(run *r, int64_t id);
 int run_add_job(run *r, const char *path, const indexer_file *f, indexer_fate fate); /* for the target being walked */
 
-/* ---- small changes, outside the pipeline: gathered into transactions --------------------------------------------------- */
+/* ---- small changes, outside the pipeline: gathered into transactions --------------------------------------------- */
 
 int run_batch_change(run *r); /* before a change */
 int run_batch_end(run *r);
@@ -70,7 +70,7 @@ int run_relocate(run *r, const store_photo *from, const indexer_target *t, const
 /* Makes the library know the model, or where it is now. */
 int run_put_model(run *r, const char *precision);
 
-/* ---- looking up: 1 found, 0 not, -1 failed ------------------------------------------------------------------------------- */
+/* ---- looking up: 1 found, 0 not, -1 failed ----------------------------------------------------------------------- */
 
 int run_found(run *r, store_status s, const store_error *e);
 int run_find_row(run *r, const indexer_target *t, const char *path, store_photo *row, bool *has_vector);

@@ -1,8 +1,8 @@
 /* save.c: the pipeline's owner: which files it reads, which contents are known, and what becomes of its results.
  *
- * A file that must be read is hashed first. If its content has a vector already, nothing is decoded: it is a copy, or a move
- * that kept neither inode nor time, or a file that was only touched. The vector is looked up again when the batch is written,
- * since its owner may have changed meanwhile; if it is gone, the file goes back to be encoded. */
+ * A file that must be read is hashed first. If its content has a vector already, nothing is decoded: it is a copy, or
+ * a move that kept neither inode nor time, or a file that was only touched. The vector is looked up again when the
+ * batch is written, since its owner may have changed meanwhile; if it is gone, the file goes back to be encoded. */
 #include "indexer/pipeline.h"
 #include "indexer/plan.h"
 #include "indexer/run.h"
@@ -13,14 +13,14 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- the pipeline's owner ------------------------------------------------------------------------------------------------------------- */
+/* ---- the pipeline's owner ---------------------------------------------------------------------------------------- */
 
 static bool next_job(indexer_job *out, void *ctx) {
     run *r = ctx;
     if (r->next_job == r->n_jobs) return false;
     const job *j = &r->jobs[r->next_job];
-    *out = (indexer_job){.root_fd = r->targets.items[j->target].fd, .path = j->path, .size = j->size, .mtime_ns = j->mtime_ns,
-                         .follow_symlinks = r->o->follow_symlinks, .tag = r->next_job++};
+    *out = (indexer_job){.root_fd = r->targets.items[j->target].fd, .path = j->path, .size = j->size,
+                         .mtime_ns = j->mtime_ns, .follow_symlinks = r->o->follow_symlinks, .tag = r->next_job++};
     return true;
 }
 
@@ -60,7 +60,9 @@ static store_photo row_of(const run *r, const job *j, const indexer_result *x) {
 /* The same content under another path: what the picture says stays, what the file says is new. Borrowed as above. */
 static store_photo row_like(const store_photo *from, const store_photo *own) {
     store_photo p = *from;
-    p.id = 0; p.root_id = own->root_id; p.path = own->path; p.size = own->size; p.mtime_ns = own->mtime_ns; p.inode = own->inode;
+    p.id = 0;
+    p.root_id = own->root_id; p.path = own->path;
+    p.size = own->size; p.mtime_ns = own->mtime_ns; p.inode = own->inode;
     p.state = STORE_PRESENT;
     memcpy(p.hash, own->hash, 16);
     return p;
@@ -69,7 +71,8 @@ static store_photo row_like(const store_photo *from, const store_photo *own) {
 static int save_encoded(run *r, const store_photo *p, const float *vector) {
     int64_t id;
     store_error e = {0};
-    if (store_photo_save(r->s, p, &id, &e) || store_vector_save(r->s, id, r->model_id, vector, &e)) return run_fail(r, "%s", e.text);
+    if (store_photo_save(r->s, p, &id, &e) || store_vector_save(r->s, id, r->model_id, vector, &e))
+        return run_fail(r, "%s", e.text);
     r->report->encoded++;
     return 0;
 }
@@ -112,8 +115,8 @@ end:
     return status;
 }
 
-/* A file that could not be decoded is remembered until it changes. One that could not be read is remembered only where nothing better
- * is known of it, and with a time that no file has. */
+/* A file that could not be decoded is remembered until it changes. One that could not be read is remembered only where
+ * nothing better is known of it, and with a time that no file has. */
 static int save_failed(run *r, const job *j, const indexer_result *x, store_photo *own) {
     store_photo here = {0};
     bool has_vector;
@@ -137,6 +140,7 @@ static int save_one(run *r, indexer_result *x, indexer_fate *fate) {
     switch (x->outcome) {
     case INDEXER_ENCODED: return save_encoded(r, &own, x->vector);
     case INDEXER_KNOWN: return save_known(r, j, x, &own, fate);
+    case INDEXER_VANISHED: return 0;
     case INDEXER_BROKEN: case INDEXER_UNREAD: break;
     }
     *fate = INDEXER_FAILED;
@@ -161,6 +165,7 @@ static int write_batch(indexer_result *x, size_t n, void *ctx) {
         const job *j = &r->jobs[x[i].job.tag];
         if (x[i].again) continue;
         r->done++;
+        if (x[i].outcome == INDEXER_VANISHED) continue;
         if (x[i].outcome == INDEXER_ENCODED && x[i].photo.truncated) r->report->truncated++;
         run_tell(r, fates[i], &r->targets.items[j->target], j->path, x[i].reason[0] ? x[i].reason : NULL);
     }
@@ -168,7 +173,7 @@ static int write_batch(indexer_result *x, size_t n, void *ctx) {
     return status;
 }
 
-/* ---- the engine behind the pipeline ------------------------------------------------------------------------------------------------- */
+/* ---- the engine behind the pipeline ------------------------------------------------------------------------------ */
 
 typedef struct engine { const clip_model *m; clip_image_encoder *e; } engine;
 
@@ -207,7 +212,8 @@ static const char *precision_name(clip_precision p) {
     return p == CLIP_BF16 ? "bf16" : p == CLIP_INT8 ? "int8" : "f32";
 }
 
-/* Everything that must be read, through the pipeline. The encoder is made only now: a run without work never touches the weights. */
+/* Everything that must be read, through the pipeline. The encoder is made only now: a run without work never touches
+ * the weights. */
 int run_read(run *r) {
     int threads = r->o->threads > 0 ? r->o->threads : cores();
     clip_encoder_options eo = {.threads = threads, .precision = r->o->precision};

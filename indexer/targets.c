@@ -1,15 +1,15 @@
 /* targets.c: from the folders that the user named, or from none, to the roots and prefixes that are walked.
  *
- * A root is absent when its folder is not there, or cannot be opened, or is empty although photos were indexed in it: that is what
- * the mount point of an unplugged drive looks like. Nothing is concluded from an absent root: no photo of it is marked
- * missing. Somebody who really emptied a folder says so with `clipsearch forget`.
+ * A root is absent when its folder is not there, or cannot be opened, or is empty although photos were indexed in it:
+ * that is what the mount point of an unplugged drive looks like. Nothing is concluded from an absent root: no photo of
+ * it is marked missing. Somebody who really emptied a folder says so with `clipsearch forget`.
  *
- * A drive mounted elsewhere: when a folder is named that no root covers, up to 64 photos of every absent root, spread over it, are
- * looked for below that folder. If at least half are there with their size and time, the folder is that root at a new place, and
- * the root moves with all its photos instead of being read again.
+ * A drive mounted elsewhere: when a folder is named that no root covers, up to 64 photos of every absent root, spread
+ * over it, are looked for below that folder. If at least half are there with their size and time, the folder is that
+ * root at a new place, and the root moves with all its photos instead of being read again.
  *
- * Overlapping folders in one command are placed first, all of them, and then resolved again, because a wider folder takes over the
- * roots inside it; a folder inside another of the same command is dropped. */
+ * Overlapping folders in one command are placed first, all of them, and then resolved again, because a wider folder
+ * takes over the roots inside it; a folder inside another of the same command is dropped. */
 #include "indexer/targets.h"
 
 #include <dirent.h>
@@ -33,7 +33,7 @@ typedef struct finder {
     clip_error *err;
 } finder;
 
-/* ---- words ---------------------------------------------------------------------------------------------------------- */
+/* ---- words ------------------------------------------------------------------------------------------------------- */
 
 __attribute__((format(printf, 2, 3))) static void remark(finder *f, const char *format, ...) {
     char line[2 * 4096];
@@ -52,10 +52,10 @@ __attribute__((format(printf, 2, 3))) static int fail(finder *f, const char *for
     return -1;
 }
 
-/* ---- paths ---------------------------------------------------------------------------------------------------------- */
+/* ---- paths ------------------------------------------------------------------------------------------------------- */
 
-/* What remains of `path` below `folder` ("" when they are equal); NULL when it is not below. Both absolute, neither ends in a slash
- * unless it is "/". */
+/* What remains of `path` below `folder` ("" when they are equal); NULL when it is not below. Both absolute, neither
+ * ends in a slash unless it is "/". */
 static const char *below(const char *path, const char *folder) {
     size_t n = strlen(folder);
     if (n && folder[n - 1] == '/') n--;
@@ -80,7 +80,7 @@ static char *lexical(const char *path) {
     return out;
 }
 
-/* ---- roots ---------------------------------------------------------------------------------------------------------- */
+/* ---- roots ------------------------------------------------------------------------------------------------------- */
 
 static bool is_empty(int fd) {
     int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -149,7 +149,7 @@ static void say_absent(finder *f, const indexer_root *r) {
            r->path, fd < 0 ? why_absent(problem) : "was not there", (long long)r->photos);
 }
 
-/* ---- a drive mounted elsewhere ---------------------------------------------------------------------------------------- */
+/* ---- a drive mounted elsewhere ----------------------------------------------------------------------------------- */
 
 typedef struct sample { int64_t ids[SAMPLE]; size_t n; int64_t met, stride; } sample;
 
@@ -195,12 +195,13 @@ static void say_elsewhere(finder *f, const indexer_root *r, const char *path) {
     remark(f, "%s is what was %s: its %lld photos are known and not read again", path, r->path, (long long)r->photos);
 }
 
-/* ---- targets ---------------------------------------------------------------------------------------------------------- */
+/* ---- targets ----------------------------------------------------------------------------------------------------- */
 
 static int add_target(finder *f, int64_t root_id, const char *root_path, const char *prefix) {
     indexer_targets *t = f->t;
     for (size_t i = 0; i < t->n; i++) /* covered by one that is there already */
-        if (!strcmp(t->items[i].root_path, root_path) && (!*t->items[i].prefix || below(prefix, t->items[i].prefix))) return 0;
+        if (!strcmp(t->items[i].root_path, root_path) && (!*t->items[i].prefix || below(prefix, t->items[i].prefix)))
+            return 0;
     for (size_t i = 0; i < t->n; i++) /* covers one: widen it (any others are met again, and found the SAME) */
         if (!strcmp(t->items[i].root_path, root_path) && (!*prefix || below(t->items[i].prefix, prefix))) {
             free(t->items[i].prefix);
@@ -241,7 +242,8 @@ static int missing_folder(finder *f, const char *given, int problem) {
     int status = 0;
     if (r && r->fd < 0) say_absent(f, r);
     else if (r && problem == ENOENT)
-        status = fail(f, "%s is not there. If it was deleted, `clipsearch index %s` notes that its photos are gone", given, r->path);
+        status = fail(f, "%s is not there. If it was deleted, `clipsearch index %s` notes that its photos are gone", given,
+                      r->path);
     else status = fail(f, "%s: %s", given, problem == ENOENT ? "no such folder" : strerror(problem));
     free(path);
     return status;
@@ -281,7 +283,8 @@ static int each_folder(finder *f, bool placing) {
         char *path = realpath(given, NULL);
         int problem = errno, fd = path ? open_folder(path) : -1, status = 0;
         if (path && fd < 0)
-            status = fail(f, "%s: %s", given, errno == ENOTDIR ? "is no folder: index the folder that holds it" : strerror(errno));
+            status = fail(f, "%s: %s", given,
+                          errno == ENOTDIR ? "is no folder: index the folder that holds it" : strerror(errno));
         else if (!path) status = placing ? missing_folder(f, given, problem) : 0;
         else status = placing ? place_folder(f, path, fd) : target_folder(f, path, fd);
         if (fd >= 0) close(fd);

@@ -20,8 +20,9 @@ typedef struct indexer_targets {
     int absent;                          /* roots that were asked for and are not there */
 } indexer_targets;
 
-/* Resolves the options' folders (none: every root). Unless it is a dry run, new roots are made and drives that are mounted elsewhere
- * recognised. `remark` gets a line for each root that is absent or was found elsewhere. s may be NULL in a dry run. */
+/* Resolves the options' folders (none: every root). Unless it is a dry run, new roots are made and drives that are
+ * mounted elsewhere recognised. `remark` gets a line for each root that is absent or was found elsewhere. s may be
+ * NULL in a dry run. */
 CLIP_MUST_USE int indexer_targets_find(store *s, const indexer_options *o, void (*remark)(const char *line, void *ctx),
                                        void *ctx, indexer_targets *out, clip_error *err);
 void indexer_targets_finish(indexer_targets *t);

@@ -1,16 +1,16 @@
 /* walk.c: from a folder down, every regular file that the rules let through.
  *
- * One folder at a time: open, read all names, sort them by bytes (so that two runs meet files in one order), look at each with
- * fstatat, hand the regular files over, close, and only then go down. So a tree of any depth costs one descriptor; folders are
- * opened by their path below the root's descriptor, which keeps meaning the drive that was there when the run began even if
- * something else is mounted over it meanwhile.
+ * One folder at a time: open, read all names, sort them by bytes (so that two runs meet files in one order), look at
+ * each with fstatat, hand the regular files over, close, and only then go down. So a tree of any depth costs one
+ * descriptor; folders are opened by their path below the root's descriptor, which keeps meaning the drive that was
+ * there when the run began even if something else is mounted over it meanwhile.
  *
- * Symbolic links are passed over unless asked for. Followed, links to folders wait until the real folders are done: then
- * a folder that can be reached both ways is known by its real path, and a link whose target was visited is dropped, which also
- * ends every loop. Without links a tree cannot loop.
+ * Symbolic links are passed over unless asked for. Followed, links to folders wait until the real folders are done:
+ * then a folder that can be reached both ways is known by its real path, and a link whose target was visited is
+ * dropped, which also ends every loop. Without links a tree cannot loop.
  *
- * Left out without being asked: hidden names, what systems keep beside photos (thumbnails, recycle bins), a folder with a
- * .nomedia file, and what .ignore files say. A name is bytes; nothing here minds what they are. */
+ * Left out without being asked: hidden names, what systems keep beside photos (thumbnails, recycle bins), a folder
+ * with a .nomedia file, and what .ignore files say. A name is bytes; nothing here minds what they are. */
 #include "indexer/walk.h"
 
 #include <dirent.h>
@@ -28,7 +28,7 @@ static const char *const left_out[] = { /* folders, whatever the options say */
     "node_modules", ".git", ".svn", ".hg", ".thumbnails", ".Trashes", ".fseventsd", ".Spotlight-V100",
 };
 
-/* ---- visited folders: open addressing, at most half full ---------------------------------------------------------- */
+/* ---- visited folders: open addressing, at most half full --------------------------------------------------------- */
 
 typedef struct place { uint64_t dev, ino; bool used; } place;
 struct indexer_visited { place *slots; size_t n, room; };
@@ -91,7 +91,7 @@ static void names_finish(names *l) {
 
 static int by_bytes(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
-/* ---- one folder --------------------------------------------------------------------------------------------------- */
+/* ---- one folder -------------------------------------------------------------------------------------------------- */
 
 typedef struct walk {
     const indexer_walk_options *o;
@@ -256,7 +256,7 @@ static void walk_folder(walk *w, const char *path, bool through_link, const inde
     indexer_ignore_destroy(rules);
 }
 
-/* ---- where the walk begins ---------------------------------------------------------------------------------------- */
+/* ---- where the walk begins --------------------------------------------------------------------------------------- */
 
 /* Walks the folder at `path` under the rules of every folder above it, as a walk from the root would. `done` bytes of
  * the path have had their rules read. */

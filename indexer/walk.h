@@ -20,8 +20,8 @@ typedef struct indexer_folder {
     const indexer_file *files; size_t n; /* by name, in order of bytes */
 } indexer_folder;
 
-/* Folders that were visited, by device and inode: a walk over several roots can share one, so that no folder is visited twice
- * through symbolic links. */
+/* Folders that were visited, by device and inode: a walk over several roots can share one, so that no folder is
+ * visited twice through symbolic links. */
 typedef struct indexer_visited indexer_visited;
 indexer_visited *indexer_visited_create(void);
 void indexer_visited_destroy(indexer_visited *v);

@@ -1,7 +1,7 @@
 /* test_index.c: whole runs over real folders and a real library.
  *
- * Only the towers are played: a "photo" is JPEG's first bytes and a word, its vector is made from the word, and every decoding is counted,
- * so that a test can say "and nothing was decoded". The real engine is met in the stories. */
+ * Only the towers are played: a "photo" is JPEG's first bytes and a word, its vector is made from the word, and every
+ * decoding is counted, so that a test can say "and nothing was decoded". The real engine is met in the stories. */
 #include "indexer/indexer.h"
 #include "scratch.h"
 
@@ -13,7 +13,7 @@
 
 enum { DIM = 16, SIZE = 4, WORD = 40 };
 
-/* ---- the engine ------------------------------------------------------------------------------------------------------- */
+/* ---- the engine -------------------------------------------------------------------------------------------------- */
 
 static atomic_int decodes, encodes;
 static int stop_at; /* photos; 0: never */
@@ -59,7 +59,7 @@ clip_status clip_image_encode(clip_image_encoder *e, const uint8_t *rows, size_t
     return CLIP_OK;
 }
 
-/* ---- the stage --------------------------------------------------------------------------------------------------------- */
+/* ---- the stage --------------------------------------------------------------------------------------------------- */
 
 static store *lib;
 static indexer_report report;
@@ -72,8 +72,11 @@ static void on_fate(indexer_fate f, const char *absolute, const char *reason, vo
 static void on_remark(const char *line, void *ctx) { snprintf(remarks + strlen(remarks), sizeof remarks - strlen(remarks), "%s\n", line); }
 static bool on_stop(void *ctx) { return stop_at && report.count[INDEXER_NEW] >= stop_at; }
 
+static const char *vanishing; /* a file that goes away right after the walk */
+static void on_progress(const indexer_report *so_far, int64_t done, int64_t total, void *ctx) { if (vanishing) unlink(at(vanishing)); }
+
 static int try_index(indexer_options o, clip_error *err) {
-    indexer_events ev = {.fate = on_fate, .remark = on_remark, .stop = on_stop};
+    indexer_events ev = {.fate = on_fate, .remark = on_remark, .stop = on_stop, .progress = on_progress};
     fates[0] = remarks[0] = 0;
     decodes = encodes = 0;
     if (!o.threads) o.threads = 2;
@@ -163,6 +166,7 @@ static void open_library(void) {
 static int make(void **state) {
     if (scratch_make(state)) return -1;
     stop_at = 0;
+    vanishing = NULL;
     model.fingerprint[31] = '1';
     open_library();
     return 0;
@@ -180,7 +184,7 @@ static void three_photos(void) {
     expect(3, 0, 0, 0, 0, 0, 0, 0);
 }
 
-/* ---- promises ------------------------------------------------------------------------------------------------------------- */
+/* ---- promises ---------------------------------------------------------------------------------------------------- */
 
 static void a_first_run_stores_every_photo(void **state) {
     three_photos();
@@ -463,6 +467,22 @@ static void a_truncated_photo_is_stored_and_flagged(void **state) {
     store_photo_finish(&p);
 }
 
+static void a_file_that_vanishes_during_the_run_is_no_failure(void **state) {
+    three_photos();
+    picture("p/n.jpg", "new"); picture("p/b.jpg", "bull");
+    vanishing = "p/n.jpg";
+    refresh();
+    expect(0, 1, 2, 0, 0, 0, 0, 0);
+    assert_false(is_stored("p/n.jpg"));
+    picture("p/a.jpg", "avocado");
+    vanishing = "p/a.jpg";
+    refresh();
+    expect(0, 0, 2, 0, 0, 0, 0, 0);
+    vanishing = NULL;
+    refresh();
+    expect(0, 0, 2, 0, 1, 0, 0, 0);
+}
+
 static void a_file_without_permission_is_tried_at_every_run(void **state) {
     bool root = !geteuid();
     picture("p/a.jpg", "apple"); picture("p/shut.jpg", "secret");
@@ -488,8 +508,8 @@ static void a_photo_is_a_photo_whatever_its_name(void **state) {
     assert_false(is_stored("p/notes.txt"));
 }
 
-/* What was looked at once is not opened again: a file that turned into a photo behind an unchanged size and time goes unseen, and
- * with a change of its own, or of a neighbour, it is seen. */
+/* What was looked at once is not opened again: a file that turned into a photo behind an unchanged size and time goes
+ * unseen, and with a change of its own, or of a neighbour, it is seen. */
 static void files_that_are_no_photos_are_opened_once(void **state) {
     picture("p/a.jpg", "apple"); put_text("p/one.txt", "12345678");
     set_time("p/one.txt", 1000);
@@ -651,6 +671,7 @@ int main(void) {
         T(leaving_a_folder_out_later_forgets_nothing), T(an_absolute_exclude_means_the_same_place),
         T(a_broken_file_is_told_once_and_tried_again_when_it_changes), T(a_failed_file_is_tried_again_when_asked),
         T(a_photo_that_broke_loses_its_vector), T(a_truncated_photo_is_stored_and_flagged),
+        T(a_file_that_vanishes_during_the_run_is_no_failure),
         T(a_file_without_permission_is_tried_at_every_run), T(a_photo_is_a_photo_whatever_its_name),
         T(files_that_are_no_photos_are_opened_once), T(overlapping_folders_hold_a_photo_once),
         T(a_wider_folder_takes_over_and_reads_nothing_again), T(a_part_of_a_root_marks_only_its_own),

@@ -2,8 +2,8 @@
  *
  *     compare_libraries ONE TWO LEAST_COSINE
  *
- * Every photo of ONE that is not missing must be in TWO under the same absolute path with the same size, time, content, measures and
- * state, its vector of the current model with at least that cosine; and TWO must hold no more. */
+ * Every photo of ONE that is not missing must be in TWO under the same absolute path with the same size, time,
+ * content, measures and state, its vector of the current model with at least that cosine; and TWO must hold no more. */
 #include "store/store.h"
 
 #include <math.h>
