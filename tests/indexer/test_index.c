@@ -447,6 +447,20 @@ static void a_failed_file_is_tried_again_when_asked(void **state) {
     assert_int_equal(decodes, 1);
 }
 
+/* As when a decoder is installed after the photos were met without it. */
+static void a_failed_file_is_tried_again_when_its_format_becomes_readable(void **state) {
+    store_error e = {0};
+    picture("p/bad.jpg", "broken");
+    index_folder("p");
+    refresh();
+    assert_int_equal(decodes, 0);
+    assert_int_equal(store_setting_set(lib, "indexer.formats", " png ", &e), STORE_OK);
+    refresh();
+    assert_int_equal(decodes, 1);
+    refresh();
+    assert_int_equal(decodes, 0);
+}
+
 static void a_photo_that_broke_loses_its_vector(void **state) {
     three_photos();
     picture("p/a.jpg", "broken");
@@ -670,6 +684,7 @@ int main(void) {
         T(a_copy_of_an_unplugged_photo_does_not_take_it_away), T(an_unreadable_folder_marks_nothing),
         T(leaving_a_folder_out_later_forgets_nothing), T(an_absolute_exclude_means_the_same_place),
         T(a_broken_file_is_told_once_and_tried_again_when_it_changes), T(a_failed_file_is_tried_again_when_asked),
+        T(a_failed_file_is_tried_again_when_its_format_becomes_readable),
         T(a_photo_that_broke_loses_its_vector), T(a_truncated_photo_is_stored_and_flagged),
         T(a_file_that_vanishes_during_the_run_is_no_failure),
         T(a_file_without_permission_is_tried_at_every_run), T(a_photo_is_a_photo_whatever_its_name),
