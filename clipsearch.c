@@ -8,6 +8,7 @@ static const cli_command commands[] = {
     {"index", indexer_command_index},
     {"search", query_command_search},
     {"similar", query_command_similar},
+    {"duplicates", query_command_duplicates},
     {"embed", query_command_embed},
     {"status", query_command_status},
     {"check", query_command_check},
