@@ -10,8 +10,8 @@
  *
  * One buffer holds every block's input and output, because a block reads x only before it writes it. Batch norms (eps 1e-3)
  * are folded into the weights; activations and sums ride on the convolutions. Convolutions pad as TensorFlow's SAME: what is
- * odd goes to the bottom and right. Images go through one at a time, because a batch's activations would not stay in the
- * caches; several cores take different images. */
+ * odd goes to the bottom and right. Images go through the convolutions one at a time, because a batch's activations would not
+ * stay in the caches; only the projection takes the pass together, since one image would read its weights for itself. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,9 +40,9 @@ typedef struct net_layer {
 typedef struct net_worker {
     clip_dnn *dnn;
     clip_conv **convs;         /* [layers] */
-    clip_matmul *fc1, *fc2;
+    clip_matmul *fc1[2], *fc2[2]; /* for the batch, and for one image */
     void *memory, *scratch;
-    float *buffers[BUFFERS];   /* [batch][side][side][channels] */
+    float *buffers[BUFFERS];   /* [side][side][channels] */
     float *mean, *hidden;      /* [batch][features], [batch][2 dim] */
 } net_worker;
 
@@ -59,8 +59,10 @@ typedef struct net {
 static void worker_finish(net_worker *w, int layers)
 {
     for (int i = 0; w->convs && i < layers; i++) clip_conv_destroy(w->convs[i]);
-    clip_matmul_destroy(w->fc1);
-    clip_matmul_destroy(w->fc2);
+    for (int p = 0; p < 2; p++) {
+        clip_matmul_destroy(w->fc1[p]);
+        clip_matmul_destroy(w->fc2[p]);
+    }
     clip_dnn_destroy(w->dnn);
     free(w->convs);
     free(w->memory);
@@ -95,7 +97,7 @@ static int append(net *t, const clip_conv_weights *w, int side, int from, int to
 {
     net_layer *l = &t->layers[t->count++];
     *l = (net_layer){.w = w, .from = from, .to = to, .name = name};
-    l->spec = (clip_conv_spec){.images = t->options.batch, .side = side, .in = w->in, .out = w->out, .kernel = w->kernel,
+    l->spec = (clip_conv_spec){.images = 1, .side = side, .in = w->in, .out = w->out, .kernel = w->kernel,
                                .stride = w->stride, .depthwise = w->depthwise, .add = add,
                                .act = w->relu6 ? CLIP_ACT_RELU6 : CLIP_ACT_NONE};
     set_padding(&l->spec);
@@ -159,38 +161,41 @@ static clip_status pack_all(net *t, clip_error *err)
     size_t dim = (size_t)t->model->config.dim;
     clip_status s = CLIP_OK;
     for (int i = 0; i < t->count && !s; i++) s = pack_conv(t, i, err);
-    if (!s && first->fc1) s = pack_linear(t, first->fc1, w->fc1, w->fc1_bias, first->fc2 ? 2 * dim : dim, &t->fc1, err);
-    if (!s && first->fc2) s = pack_linear(t, first->fc2, w->fc2, w->fc2_bias, dim, &t->fc2, err);
+    if (!s && first->fc1[0]) s = pack_linear(t, first->fc1[0], w->fc1, w->fc1_bias, first->fc2[0] ? 2 * dim : dim, &t->fc1, err);
+    if (!s && first->fc2[0]) s = pack_linear(t, first->fc2[0], w->fc2, w->fc2_bias, dim, &t->fc2, err);
     return s;
 }
 
 /* ---- making ------------------------------------------------------------------------------------------------------- */
 
-static clip_status make_projection(const net *t, net_worker *w, clip_error *err)
+/* The projection of `rows` images; plan 1 and the other workers take the first one's packed weights. */
+static clip_status make_projection(const net *t, net_worker *w, int plan, int rows, clip_error *err)
 {
-    const net_worker *like = w == t->workers ? NULL : t->workers;
+    const net_worker *first = w == t->workers && !plan ? NULL : t->workers;
     clip_head_kind head = t->model->config.image.head;
-    int dim = t->model->config.dim, n = t->options.batch;
+    int dim = t->model->config.dim;
     if (head == CLIP_HEAD_NONE) return CLIP_OK;
-    clip_matmul_spec fc1 = {.rows = n, .in = FEATURES, .out = head == CLIP_HEAD_MLP ? 2 * dim : dim,
+    clip_matmul_spec fc1 = {.rows = rows, .in = FEATURES, .out = head == CLIP_HEAD_MLP ? 2 * dim : dim,
                             .act = head == CLIP_HEAD_MLP ? CLIP_ACT_GELU : CLIP_ACT_NONE};
-    clip_status s = clip_matmul_create(w->dnn, &fc1, like ? like->fc1 : NULL, &w->fc1, err);
+    clip_matmul_spec fc2 = {.rows = rows, .in = 2 * dim, .out = dim};
+    clip_status s = clip_matmul_create(w->dnn, &fc1, first ? first->fc1[0] : NULL, &w->fc1[plan], err);
     if (s || head != CLIP_HEAD_MLP) return s;
-    return clip_matmul_create(w->dnn, &(clip_matmul_spec){.rows = n, .in = 2 * dim, .out = dim}, like ? like->fc2 : NULL, &w->fc2, err);
+    return clip_matmul_create(w->dnn, &fc2, first ? first->fc2[0] : NULL, &w->fc2[plan], err);
 }
 
 static void lay_out(const net *t, net_worker *w, clip_arena *a)
 {
     size_t n = (size_t)t->options.batch, most[BUFFERS] = {0}, scratch = 0;
-    most[PIXELS] = n * (size_t)t->model->config.image.size * (size_t)t->model->config.image.size * 3;
+    most[PIXELS] = (size_t)t->model->config.image.size * (size_t)t->model->config.image.size * 3;
     for (int i = 0; i < t->count; i++) {
         const net_layer *l = &t->layers[i];
-        size_t side = (size_t)clip_conv_side(&l->spec), size = n * side * side * (size_t)l->spec.out;
+        size_t side = (size_t)clip_conv_side(&l->spec), size = side * side * (size_t)l->spec.out;
         if (size > most[l->to]) most[l->to] = size;
         if (clip_conv_scratch(w->convs[i]) > scratch) scratch = clip_conv_scratch(w->convs[i]);
     }
-    if (w->fc1 && clip_matmul_scratch(w->fc1) > scratch) scratch = clip_matmul_scratch(w->fc1);
-    if (w->fc2 && clip_matmul_scratch(w->fc2) > scratch) scratch = clip_matmul_scratch(w->fc2);
+    const clip_matmul *products[] = {w->fc1[0], w->fc1[1], w->fc2[0], w->fc2[1]};
+    for (int i = 0; i < 4; i++)
+        if (products[i] && clip_matmul_scratch(products[i]) > scratch) scratch = clip_matmul_scratch(products[i]);
     for (int i = 0; i < BUFFERS; i++) w->buffers[i] = clip_arena_floats(a, most[i]);
     w->mean = clip_arena_floats(a, n * FEATURES);
     w->hidden = clip_arena_floats(a, n * 2 * (size_t)t->model->config.dim);
@@ -204,7 +209,8 @@ static clip_status make_worker(const net *t, net_worker *w, clip_error *err)
     clip_status s = w->convs ? clip_dnn_create(&w->dnn, err) : clip_fail(err, CLIP_E_MEMORY, "out of memory");
     for (int i = 0; i < t->count && !s; i++)
         s = clip_conv_create(w->dnn, &t->layers[i].spec, like ? like->convs[i] : NULL, &w->convs[i], err);
-    if (!s) s = make_projection(t, w, err);
+    if (!s) s = make_projection(t, w, 0, t->options.batch, err);
+    if (!s) s = make_projection(t, w, 1, 1, err);
     if (s) return s;
     clip_arena a = {0};
     lay_out(t, w, &a);
@@ -234,7 +240,7 @@ static clip_status net_create(const clip_model *m, const clip_tower_options *o, 
 
 /* ---- running ------------------------------------------------------------------------------------------------------ */
 
-static void read_pixels(const net *t, const uint8_t *images, float *pixels)
+static void read_pixels(const net *t, const uint8_t *image, float *pixels)
 {
     const clip_image_config *c = &t->model->config.image;
     float scale[3], shift[3];
@@ -242,38 +248,45 @@ static void read_pixels(const net *t, const uint8_t *images, float *pixels)
         scale[i] = 1 / (255 * c->std[i]);
         shift[i] = -c->mean[i] / c->std[i];
     }
-    clip_layer_pixels(images, (size_t)t->options.batch * (size_t)c->size * (size_t)c->size, scale, shift, pixels);
+    clip_layer_pixels(image, (size_t)c->size * (size_t)c->size, scale, shift, pixels);
 }
 
-static bool project(const net *t, net_worker *w, float *out)
+/* mean: [features] */
+static bool run_image(const net *t, net_worker *w, const uint8_t *image, float *mean)
 {
-    if (!w->fc1) memcpy(out, w->mean, (size_t)t->options.batch * FEATURES * sizeof *out);
-    if (!w->fc1) return true;
-    if (!w->fc2) return clip_matmul_run(w->fc1, t->fc1, w->mean, out, w->scratch);
-    return clip_matmul_run(w->fc1, t->fc1, w->mean, w->hidden, w->scratch) &&
-           clip_matmul_run(w->fc2, t->fc2, w->hidden, out, w->scratch);
-}
-
-static bool run_batch(const net *t, net_worker *w, const uint8_t *images, float *out)
-{
-    size_t n = (size_t)t->options.batch;
-    read_pixels(t, images, w->buffers[PIXELS]);
+    read_pixels(t, image, w->buffers[PIXELS]);
     for (int i = 0; i < t->count; i++) {
         const net_layer *l = &t->layers[i];
         size_t side = (size_t)clip_conv_side(&l->spec);
         if (!clip_conv_run(w->convs[i], l->packed, w->buffers[l->from], w->buffers[l->to], w->scratch)) return false;
         if (l->name && t->options.tap)
-            t->options.tap(t->options.tap_context, l->name, w->buffers[l->to], n * side * side, (size_t)l->spec.out);
+            t->options.tap(t->options.tap_context, l->name, w->buffers[l->to], side * side, (size_t)l->spec.out);
     }
     int last = clip_conv_side(&t->layers[t->count - 1].spec);
-    clip_layer_mean(w->buffers[WIDE], (int)n, last * last, FEATURES, w->mean);
-    return project(t, w, out);
+    clip_layer_mean(w->buffers[WIDE], 1, last * last, FEATURES, mean);
+    return true;
+}
+
+/* out [n][dim] = what the head makes of mean [n][features] */
+static bool project(const net *t, net_worker *w, int n, float *out)
+{
+    int plan = n == t->options.batch ? 0 : 1;
+    clip_matmul *fc1 = w->fc1[plan], *fc2 = w->fc2[plan];
+    if (!fc1) memcpy(out, w->mean, (size_t)n * FEATURES * sizeof *out);
+    if (!fc1) return true;
+    if (!fc2) return clip_matmul_run(fc1, t->fc1, w->mean, out, w->scratch);
+    return clip_matmul_run(fc1, t->fc1, w->mean, w->hidden, w->scratch) &&
+           clip_matmul_run(fc2, t->fc2, w->hidden, out, w->scratch);
 }
 
 static bool net_run(clip_image_tower *tower, int worker, const uint8_t *images, int n, float *out)
 {
     const net *t = (const net *)tower;
-    return n == t->options.batch && run_batch(t, &t->workers[worker], images, out);
+    net_worker *w = &t->workers[worker];
+    size_t size = (size_t)t->model->config.image.size;
+    for (int i = 0; i < n; i++)
+        if (!run_image(t, w, images + (size_t)i * size * size * 3, w->mean + (size_t)i * FEATURES)) return false;
+    return project(t, w, n, out);
 }
 
 static const char *net_kernel(const clip_image_tower *tower, int i)
@@ -282,5 +295,4 @@ static const char *net_kernel(const clip_image_tower *tower, int i)
     return i < t->count ? clip_conv_kernel(t->workers[0].convs[i]) : NULL;
 }
 
-/* One image in one pass, so the batch is always one; only the tests ask for more. */
-const clip_image_tower_kind clip_efficientnet_tower = {1, net_create, net_run, net_kernel, net_destroy};
+const clip_image_tower_kind clip_efficientnet_tower = {4, net_create, net_run, net_kernel, net_destroy};

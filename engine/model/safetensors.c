@@ -240,6 +240,13 @@ const clip_tensor *clip_safetensors_find(const clip_safetensors *s, const char *
     return bsearch(&key, s->tensors, s->count, sizeof *s->tensors, by_name);
 }
 
+void clip_safetensors_release(const clip_safetensors *s, const void *data, size_t bytes)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = ((uintptr_t)data + page - 1) / page * page;
+    uintptr_t end = ((uintptr_t)data + bytes) / page * page;
+    if (s->map && first < end) madvise((void *)first, end - first, MADV_DONTNEED); /* only advice: failing is harmless */
+}
+
 size_t clip_safetensors_count(const clip_safetensors *s) { return s->count; }
 const clip_tensor *clip_safetensors_at(const clip_safetensors *s, size_t i) { return &s->tensors[i]; }
 const char *clip_safetensors_path(const clip_safetensors *s) { return s->path; }

@@ -119,12 +119,15 @@ static clip_status make_plan(const vit *t, clip_dnn *dnn, vit_plan *p, const vit
     return CLIP_OK;
 }
 
-/* Views one after another into `space`, then packed for m. */
+/* Views one after another into `space`, then packed for m. The file's pages are let go, so that the weights are in memory once. */
 static clip_status pack(vit *t, const clip_matmul *m, const clip_view *views, int n, const float *bias, float *space,
                         clip_packed **out, clip_error *err)
 {
     float *at = space;
-    for (int i = 0; i < n; at += views[i++].count) clip_view_read(t->k, views[i], at);
+    for (int i = 0; i < n; at += views[i++].count) {
+        clip_view_read(t->k, views[i], at);
+        clip_safetensors_release(t->model->file, views[i].data, (size_t)views[i].count * clip_type_size(views[i].type));
+    }
     return clip_packed_create(m, space, bias, out, err);
 }
 
@@ -387,4 +390,4 @@ static const char *vit_kernel(const clip_image_tower *tower, int i)
     return i < n * plans ? clip_matmul_kernel((&w->plans[i / n].patches)[i % n]) : NULL;
 }
 
-const clip_image_tower_kind clip_vit_tower = {8, vit_create, vit_run, vit_kernel, vit_destroy};
+const clip_image_tower_kind clip_vit_tower = {4, vit_create, vit_run, vit_kernel, vit_destroy};
