@@ -9,6 +9,8 @@ static const cli_command commands[] = {
     {"search", query_command_search},
     {"similar", query_command_similar},
     {"duplicates", query_command_duplicates},
+    {"classify", query_command_classify},
+    {"tag", query_command_tag},
     {"embed", query_command_embed},
     {"status", query_command_status},
     {"check", query_command_check},

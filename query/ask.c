@@ -29,12 +29,11 @@ static bool is_as_indexed(const char *path, const store_photo *p)
     return st.st_size == p->size && st.st_mtim.tv_sec * 1000000000LL + st.st_mtim.tv_nsec == p->mtime_ns;
 }
 
-/* True when the library had the answer; *status is set when it failed. */
-static bool recall_image(query_library *l, query_term *t, float *vector, int *status)
+bool query_recall_image(query_library *l, query_term *t, float *vector, int *status)
 {
     store_photo photo = {0};
     store_error err = {0};
-    if (strcmp(t->body, "-") == 0) return false;
+    if (!l->store || strcmp(t->body, "-") == 0) return false;
     store_status s = find_photo(l, t->body, &photo, &err);
     if (s == STORE_OK) {
         t->photo_id = photo.id;
@@ -49,7 +48,7 @@ static bool recall_image(query_library *l, query_term *t, float *vector, int *st
 static int ask_image(query_library *l, query_term *t, float *vector)
 {
     int status = 0;
-    if (recall_image(l, t, vector, &status) || status) return status;
+    if (query_recall_image(l, t, vector, &status) || status) return status;
     status = query_library_open_encoder(l);
     return status ? status : query_encode_image(&l->encoder, t->body, vector);
 }

@@ -11,4 +11,8 @@
  * wrong; 0 or the exit status. */
 int query_ask(query_library *l, const query_prompts *p, query_term *terms, size_t n, float *vectors /* [n][dim] */);
 
+/* The vector that the library holds for the image of term t, as long as its file is the one that was indexed. True when it does;
+ * *status is set when asking failed. l->store may be NULL. */
+bool query_recall_image(query_library *l, query_term *t, float *vector /* [dim] */, int *status);
+
 #endif

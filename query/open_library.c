@@ -219,3 +219,22 @@ int query_default_encoder(cli *c, query_encoder *e)
     if (clip_model_open(e->dir, &e->model, &err)) return cli_fail("cannot open the model: %s", err.text);
     return 0;
 }
+
+int query_model_open(query_library *l, cli *c)
+{
+    store_error ignored = {0};
+    store_model *models = NULL;
+    size_t n = 0;
+    *l = (query_library){.c = c};
+    int status = query_default_encoder(c, &l->encoder);
+    if (status) return status;
+    const clip_model_info *info = clip_model_describe(l->encoder.model);
+    snprintf(l->model.fingerprint, sizeof l->model.fingerprint, "%s", info->fingerprint);
+    l->model.dim = info->dim;
+    if (store_open(c->db, STORE_READ, &l->store, &ignored)) l->store = NULL;
+    if (l->store && store_models(l->store, &models, &n, &ignored)) n = 0;
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(models[i].fingerprint, info->fingerprint) == 0) l->model = models[i];
+    free(models);
+    return 0;
+}

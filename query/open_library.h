@@ -23,4 +23,9 @@ void query_library_close(query_library *l);
 /* Opens the model when no library is asked: --model, else the library's where there is one, else the bundled one. */
 int query_default_encoder(cli *c, query_encoder *e);
 
+
+/* A model that is asked with or without a library: the model as above, and where a library is there, its memory of texts and
+ * photos. out->store is NULL when there is none. */
+int query_model_open(query_library *out, cli *c);
+
 #endif

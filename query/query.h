@@ -14,6 +14,8 @@ struct cli;
 int query_command_search(struct cli *c, int argc, char **argv);
 int query_command_similar(struct cli *c, int argc, char **argv);
 int query_command_duplicates(struct cli *c, int argc, char **argv);
+int query_command_classify(struct cli *c, int argc, char **argv);
+int query_command_tag(struct cli *c, int argc, char **argv);
 int query_command_embed(struct cli *c, int argc, char **argv);
 int query_command_status(struct cli *c, int argc, char **argv);
 int query_command_check(struct cli *c, int argc, char **argv);

@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double HEIGHT = 1.36, BEST = 0.407, LEVEL = -7.97;
+static const double HEIGHT = 1.65, BEST = 0.564, LEVEL = -8.09;
 
 static const char *const neutral[] = {
     "a photo", "a picture", "an image", "a snapshot", "something", "a photo of something", "a photo of a thing",
@@ -37,49 +37,64 @@ static const char *const neutral[] = {
     "a pattern", "a texture", "night", "a sunset", "rain", "fire", "water", "a crowd", "a stadium", "a playground",
     "a swimming pool"};
 
-enum { NEUTRAL = sizeof neutral / sizeof *neutral, ROOM = (NEUTRAL + 7) / 8 * 8 };
+enum { NEUTRAL = sizeof neutral / sizeof *neutral };
+
+bool query_bank_make(const float *rows, size_t n, int dim, query_bank *b)
+{
+    *b = (query_bank){.n = n, .room = (n + 7) / 8 * 8, .dim = dim};
+    b->vectors = calloc((size_t)dim * b->room + 1, sizeof *b->vectors);
+    b->cosines = malloc((b->room + 1) * sizeof *b->cosines);
+    if (!b->vectors || !b->cosines) {
+        query_bank_close(b);
+        return false;
+    }
+    for (size_t i = 0; i < n; i++)
+        for (size_t d = 0; d < (size_t)dim; d++) b->vectors[d * b->room + i] = rows[i * (size_t)dim + d];
+    return true;
+}
 
 int query_bank_open(query_library *l, query_bank *b)
 {
-    size_t dim = (size_t)l->model.dim;
-    float *rows = malloc(NEUTRAL * dim * sizeof *rows); /* [NEUTRAL][dim] */
-    *b = (query_bank){.n = NEUTRAL, .room = ROOM, .dim = l->model.dim};
-    b->vectors = calloc(dim * ROOM, sizeof *b->vectors);
-    int status = rows && b->vectors ? 0 : cli_fail("memory ran out");
-    if (!status) status = query_ask_texts(l, NULL, neutral, NEUTRAL, rows);
-    for (size_t i = 0; !status && i < NEUTRAL; i++)
-        for (size_t d = 0; d < dim; d++) b->vectors[d * ROOM + i] = rows[i * dim + d];
+    float *rows = malloc(NEUTRAL * (size_t)l->model.dim * sizeof *rows); /* [NEUTRAL][dim] */
+    int status = rows ? query_ask_texts(l, NULL, neutral, NEUTRAL, rows) : cli_fail("memory ran out");
+    *b = (query_bank){0};
+    if (!status && !query_bank_make(rows, NEUTRAL, l->model.dim, b)) status = cli_fail("memory ran out");
     free(rows);
-    if (status) query_bank_close(b);
     return status;
 }
 
 void query_bank_close(query_bank *b)
 {
     free(b->vectors);
+    free(b->cosines);
     *b = (query_bank){0};
 }
 
 /* Sums over all sentences side by side, which the compiler turns into vector instructions. */
-void query_bank_level(const query_bank *b, const float *photo, float *mean, float *spread)
+const float *query_bank_cosines(query_bank *b, const float *photo)
 {
-    float cosine[ROOM] = {0};
-    double sum = 0, squares = 0, n = (double)b->n;
+    float *restrict cosines = b->cosines;
+    memset(cosines, 0, b->room * sizeof *cosines);
     for (int d = 0; d < b->dim; d++) {
-        const float *column = b->vectors + (size_t)d * ROOM; /* [ROOM] */
-        for (int i = 0; i < ROOM; i++) cosine[i] += photo[d] * column[i];
+        const float *restrict column = b->vectors + (size_t)d * b->room; /* [room] */
+        float x = photo[d];
+        for (size_t i = 0; i < b->room; i++) cosines[i] += x * column[i];
     }
+    return cosines;
+}
+
+void query_bank_level(query_bank *b, const float *photo, float *mean, float *spread)
+{
+    const float *cosine = query_bank_cosines(b, photo); /* [n] */
+    double sum = 0, squares = 0, n = (double)b->n;
     for (size_t i = 0; i < b->n; i++) sum += cosine[i];
     for (size_t i = 0; i < b->n; i++) squares += (cosine[i] - sum / n) * (cosine[i] - sum / n);
     *mean = (float)(sum / n);
     *spread = (float)sqrt(squares / n);
 }
 
-float query_bank_height(const query_bank *b, const float *photo, const float *question)
+float query_height(float cosine, float mean, float spread)
 {
-    float mean, spread, cosine = 0;
-    for (int d = 0; d < b->dim; d++) cosine += photo[d] * question[d];
-    query_bank_level(b, photo, &mean, &spread);
     return spread > 0 ? (cosine - mean) / spread : 0;
 }
 
@@ -88,18 +103,27 @@ double query_relevance(float height, float best)
     return 1 / (1 + exp(-(HEIGHT * height + BEST * best + LEVEL)));
 }
 
+static float dot(const float *a, const float *b, int n)
+{
+    float sum = 0;
+    for (int i = 0; i < n; i++) sum += a[i] * b[i];
+    return sum;
+}
+
 /* heights[n][m]; a photo that went meanwhile has none. */
-static int measure(query_library *l, const query_bank *b, const float *questions, size_t m, const store_hit *hits, size_t n,
+static int measure(query_library *l, query_bank *b, const float *questions, size_t m, const store_hit *hits, size_t n,
                    float *heights)
 {
     store_error err = {0};
     size_t dim = (size_t)l->model.dim;
-    float *photo = malloc(dim * sizeof *photo); /* [dim] */
+    float *photo = malloc(dim * sizeof *photo), mean = 0, spread = 0; /* [dim] */
     int status = photo ? 0 : cli_fail("memory ran out");
     for (size_t i = 0; i < n && !status; i++) {
         store_status s = store_vector_get(l->store, hits[i].photo_id, l->model.id, photo, &err);
         if (s && s != STORE_E_NOT_FOUND) status = cli_fail("%s", err.text);
-        for (size_t q = 0; q < m; q++) heights[i * m + q] = s ? -INFINITY : query_bank_height(b, photo, questions + q * dim);
+        if (!s) query_bank_level(b, photo, &mean, &spread);
+        for (size_t q = 0; q < m; q++)
+            heights[i * m + q] = s ? -INFINITY : query_height(dot(photo, questions + q * dim, b->dim), mean, spread);
     }
     free(photo);
     return status;

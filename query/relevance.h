@@ -5,24 +5,29 @@
 #include "query/open_library.h"
 
 /* What --cut keeps when it is not told otherwise, and how many of an answer's best say how well the library answers. */
-#define QUERY_RELEVANCE_CUT 0.2
+#define QUERY_RELEVANCE_CUT 0.15
 enum { QUERY_RELEVANCE_DEPTH = 1000 };
 
 typedef struct query_bank {
-    float *vectors; /* [dim][room]: one column for each neutral sentence, room a multiple of 8; owned */
+    float *vectors;     /* [dim][room]: one column for each text, room a multiple of 8; owned */
+    float *cosines;     /* [room]: of the photo that was asked about last; owned */
     size_t n, room;
     int dim;
 } query_bank;
 
 /* The vectors of the neutral sentences, from the library's memory or encoded. Reports what goes wrong: 0 or the status. */
 int query_bank_open(query_library *l, query_bank *out);
+/* A bank of any other texts. False when memory ran out. */
+bool query_bank_make(const float *rows /* [n][dim] */, size_t n, int dim, query_bank *out);
 void query_bank_close(query_bank *b);
 
-/* A photo's cosines with the neutral sentences: their mean and standard deviation. */
-void query_bank_level(const query_bank *b, const float *photo /* [dim] */, float *mean, float *spread);
+/* A photo's cosines with the texts, [n], until the next call. */
+const float *query_bank_cosines(query_bank *b, const float *photo /* [dim] */);
+/* Their mean and standard deviation. */
+void query_bank_level(query_bank *b, const float *photo /* [dim] */, float *mean, float *spread);
 
 /* How far a cosine lies above those of the neutral sentences, in their standard deviations. */
-float query_bank_height(const query_bank *b, const float *photo /* [dim] */, const float *question /* [dim] */);
+float query_height(float cosine, float mean, float spread);
 
 /* The probability for a photo of this height, when `best` is the greatest height in the library. */
 double query_relevance(float height, float best);

@@ -178,6 +178,18 @@ STORE_MUST_USE store_status store_folder_recall(store *s, int64_t root_id, const
 STORE_MUST_USE store_status store_folder_remember(store *s, int64_t root_id, const char *path, const uint8_t digest[16],
                                                   store_error *err); /* within a batch */
 
+/* ---- tags: words that photos carry, letter case ignored ----------------------------------------------------------- */
+
+typedef struct store_tag { char *tag; int64_t photos; } store_tag; /* photos: those that are neither missing nor failed */
+
+/* All tags by name; freed by store_tags_free. */
+STORE_MUST_USE store_status store_tags(store *s, store_tag **tags, size_t *n, store_error *err);
+void store_tags_free(store_tag *tags, size_t n);
+/* Within a batch. A photo that is gone is no error. */
+STORE_MUST_USE store_status store_tag_put(store *s, int64_t photo_id, const char *tag, store_error *err);
+/* Takes the tag (NULL: every tag) from all photos, within a batch. */
+STORE_MUST_USE store_status store_tag_clear(store *s, const char *tag, int64_t *cleared, store_error *err);
+
 /* ---- vectors ---------------------------------------------------------------------------------------------------- */
 
 /* STORE_E_NOT_FOUND when there is none. */

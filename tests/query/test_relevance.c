@@ -30,20 +30,19 @@ static void one_standard_deviation_above_neutral_is_cut_and_six_are_not(void **s
 /* The bank's own sentences are not needed for its arithmetic: any columns do. */
 static void height_is_measured_in_the_photos_own_deviations(void **state)
 {
-    enum { DIM = 3 };
-    query_bank b = {.dim = DIM};
-    float photo[DIM] = {0.6f, 0, 0.8f}, question[DIM] = {1, 0, 0}, mean, spread;
+    enum { DIM = 3, N = 102 };
+    query_bank b;
+    float rows[N * DIM] = {0}, photo[DIM] = {0.6f, 0, 0.8f}, mean, spread;
     /* Sentences point along the first axis and along the second by turns, so that cosines are 0.6 and 0. */
-    b.n = b.room = 104;
-    b.vectors = calloc((size_t)DIM * b.room, sizeof *b.vectors);
-    for (size_t i = 0; i < b.n; i++) b.vectors[(i % 2) * b.room + i] = 1;
+    for (int i = 0; i < N; i++) rows[i * DIM + i % 2] = 1;
+    assert_true(query_bank_make(rows, N, DIM, &b));
     query_bank_level(&b, photo, &mean, &spread);
     assert_float_equal(mean, 0.3, 1e-6);
     assert_float_equal(spread, 0.3, 1e-6);
-    assert_float_equal(query_bank_height(&b, photo, question), 1, 1e-5);
-    memset(photo, 0, sizeof photo);
-    assert_float_equal(query_bank_height(&b, photo, question), 0, 0); /* and not a division by zero */
-    free(b.vectors);
+    assert_float_equal(query_bank_cosines(&b, photo)[N - 2], 0.6, 1e-6);
+    assert_float_equal(query_height(0.6f, mean, spread), 1, 1e-5);
+    assert_float_equal(query_height(0.6f, 0.3f, 0), 0, 0); /* and not a division by zero */
+    query_bank_close(&b);
 }
 
 static void scores_of_two_models_are_added_where_both_know_the_photo(void **state)

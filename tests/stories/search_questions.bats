@@ -98,7 +98,7 @@ table() { jq -r '(.path | split("/") | last) + " " + (.score * 10000 | round | t
 
 @test "--cut keeps what is relevant and nothing else" {
     clipsearch search boat --json | jq -r .relevance | sort -rn >relevances
-    local second; second=$(sed -n 2p relevances)
+    local second; second=$(awk 'NR == 2 { print 0.99 * $1 }' relevances) # they are printed with six digits
     try search boat --min-relevance "$second" --json
     expect_status 0
     [ "${#lines[@]}" -eq "$(awk -v b="$second" '$1 >= b' relevances | wc -l)" ] || fail_with "wrong number: $(cat relevances)"
@@ -110,7 +110,7 @@ table() { jq -r '(.path | split("/") | last) + " " + (.score * 10000 | round | t
     expect_status 1
     expect_output ""
     expect_in_stderr "nothing relevant"
-    clipsearch search boat --json | jq -e 'select(.relevance >= 0.2)' >kept || true
+    clipsearch search boat --json | jq -e 'select(.relevance >= 0.15)' >kept || true
     run clipsearch search boat --cut
     [ "$status" -eq "$([ -s kept ] && echo 0 || echo 1)" ] || fail_with "--cut and relevance disagree"
     try search boat --add "$photos/a.jpg" --cut

@@ -1,0 +1,235 @@
+/* command_classify.c: `clipsearch classify IMAGE|DIR... --labels FILE|a,b,c`: which label fits a photo best.
+ *
+ * The paper's zero-shot classifier: the softmax over the labels at the scale that the model was trained with. It takes for
+ * granted that one of the labels is right. Photos are taken a few hundred at a time; those that are in the library come from
+ * there, the others are decoded and encoded side by side. */
+#include "query/ask.h"
+#include "query/ask_texts.h"
+#include "query/encode_photos.h"
+#include "query/labels.h"
+#include "query/query.h"
+#include "query/zeroshot.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { GROUP = 256, DEPTH_MOST = 64 };
+
+static const cli_usage usage = {
+    .command = "classify",
+    .arguments = "IMAGE|DIR...",
+    .summary = "Tell which of some labels fits each photo best.",
+    .details =
+        "--labels is the name of a file with one label a line, or labels with commas between. Each label is put into the sentences of --templates and "
+        "averaged over them. The probabilities of all labels add up to 1: they suppose that one of the labels is "
+        "right, and mean nothing when none is (clipsearch tag asks that too). The vector of an indexed photo is used as it is stored. "
+        "Folders are looked through with all that is below, without hidden files.\n"
+        "\n"
+        "A result is the probability, a tab, the label, a tab, and the path as given; the best -k labels of each photo. --json "
+        "prints one object a photo: \"path\" (or \"path_base64\") and \"labels\", an array of \"label\" and \"probability\".",
+    .examples = "clipsearch classify cat.jpg --labels cat,dog,bird\n"
+                "clipsearch classify ~/Pictures/new --labels animals.txt --templates imagenet80 -k 1 --json",
+    .exits = "0  done\n1  no photo was found\n2  an error, which stderr explains; other photos were classified",
+};
+
+typedef struct task {
+    query_library l;
+    query_labels labels;
+    float *vectors;     /* [labels.n][dim] */
+    int k;
+    bool json;
+    char **paths;       /* the group that is being gathered */
+    bool named[GROUP];  /* by the user, not found in a folder */
+    size_t n, done;
+    int worst;          /* the exit status when a photo cannot be read */
+} task;
+
+/* ---- a group of photos ---- */
+
+static void print_lines(const char *path, const query_labels *labels, const float *p, const size_t *top, size_t k)
+{
+    for (size_t i = 0; i < k; i++) {
+        printf("%.4f\t", (double)p[top[i]]);
+        cli_print_path(stdout, labels->items[top[i]]);
+        putchar('\t');
+        cli_print_path(stdout, path);
+        putchar('\n');
+    }
+}
+
+static json_t *text_json(const char *text)
+{
+    return cli_is_utf8(text) ? json_string(text) : json_null();
+}
+
+static void print_object(const char *path, const query_labels *labels, const float *p, const size_t *top, size_t k)
+{
+    json_t *object = json_object(), *list = json_array();
+    cli_json_path(object, path);
+    for (size_t i = 0; i < k; i++)
+        json_array_append_new(list, json_pack("{s:o, s:f}", "label", text_json(labels->items[top[i]]), "probability",
+                                              round((double)p[top[i]] * 1e6) / 1e6));
+    json_object_set_new(object, "labels", list);
+    cli_print_json(stdout, object);
+}
+
+static int classify(task *t, const char *path, const float *photo)
+{
+    size_t n = t->labels.n, k = t->k == 0 || (size_t)t->k > n ? n : (size_t)t->k;
+    float *p = malloc(n * sizeof *p); /* [n] */
+    size_t *top = malloc(n * sizeof *top);
+    if (p && top) {
+        query_zeroshot_scores(t->vectors, n, t->l.model.dim, photo, p);
+        query_zeroshot_softmax(p, n, clip_model_describe(t->l.encoder.model)->logit_scale);
+        query_zeroshot_top(p, n, k, top);
+        (t->json ? print_object : print_lines)(path, &t->labels, p, top, k);
+        t->done++;
+    }
+    int status = p && top ? 0 : cli_fail("memory ran out");
+    free(p);
+    free(top);
+    return status;
+}
+
+/* Vectors that the library does not hold, put in place. */
+static int encode_missing(task *t, const size_t *missing, size_t n, float *vectors, uint8_t *states)
+{
+    size_t dim = (size_t)t->l.model.dim;
+    const char *paths[GROUP];
+    uint8_t fresh_states[GROUP];
+    float *fresh = malloc(GROUP * dim * sizeof *fresh); /* [GROUP][dim] */
+    int status = fresh ? 0 : cli_fail("memory ran out");
+    for (size_t i = 0; i < n; i++) paths[i] = t->paths[missing[i]];
+    if (!status && n) status = query_encode_photos(&t->l.encoder, paths, n, CLIP_AUTO, fresh, fresh_states);
+    for (size_t i = 0; !status && i < n; i++) {
+        memcpy(vectors + missing[i] * dim, fresh + i * dim, dim * sizeof *fresh);
+        states[missing[i]] = fresh_states[i];
+    }
+    free(fresh);
+    return status;
+}
+
+static void note_unreadable(task *t, size_t i, uint8_t state)
+{
+    if (state == QUERY_PHOTO_NONE && !t->named[i]) return;
+    if (state == QUERY_PHOTO_NONE) {
+        char *name = cli_quote_path(t->paths[i]);
+        cli_fail("%s is no photo of a known format", name ? name : "it");
+        free(name);
+    }
+    t->worst = 2;
+}
+
+static int flush(task *t)
+{
+    size_t dim = (size_t)t->l.model.dim, missing[GROUP], n_missing = 0;
+    uint8_t states[GROUP] = {0};
+    float *vectors = malloc(GROUP * dim * sizeof *vectors); /* [GROUP][dim] */
+    int status = vectors ? 0 : cli_fail("memory ran out");
+    for (size_t i = 0; !status && i < t->n; i++) {
+        query_term term = {.kind = QUERY_IMAGE, .body = t->paths[i]};
+        if (!query_recall_image(&t->l, &term, vectors + i * dim, &status)) missing[n_missing++] = i;
+    }
+    if (!status) status = encode_missing(t, missing, n_missing, vectors, states);
+    for (size_t i = 0; i < t->n; i++) {
+        if (!status && states[i]) note_unreadable(t, i, states[i]);
+        else if (!status) status = classify(t, t->paths[i], vectors + i * dim);
+        free(t->paths[i]);
+    }
+    t->n = 0;
+    free(vectors);
+    return status;
+}
+
+/* ---- gathering ---- */
+
+/* Takes the path over. */
+static int add(task *t, char *path, bool named)
+{
+    t->named[t->n] = named;
+    t->paths[t->n++] = path;
+    return t->n == GROUP ? flush(t) : 0;
+}
+
+static int not_hidden(const struct dirent *d) { return d->d_name[0] != '.'; }
+
+static int add_folder(task *t, const char *folder, int depth)
+{
+    struct dirent **entries = NULL;
+    struct stat st;
+    int n = scandir(folder, &entries, not_hidden, alphasort), status = 0;
+    if (n < 0) {
+        t->worst = cli_fail("cannot read the folder %s: %s", folder, strerror(errno));
+        return 0;
+    }
+    for (int i = 0; i < n; i++) {
+        char *path = NULL;
+        if (!status && asprintf(&path, "%s/%s", folder, entries[i]->d_name) < 0) path = NULL, status = cli_fail("memory ran out");
+        bool there = path && !status && stat(path, &st) == 0;
+        if (there && S_ISREG(st.st_mode)) status = add(t, path, false), path = NULL;
+        else if (there && S_ISDIR(st.st_mode) && depth < DEPTH_MOST) status = add_folder(t, path, depth + 1);
+        free(path);
+        free(entries[i]);
+    }
+    free(entries);
+    return status;
+}
+
+static int add_operand(task *t, char *operand)
+{
+    struct stat st;
+    size_t n = strlen(operand);
+    if (stat(operand, &st) == 0 && S_ISDIR(st.st_mode)) {
+        while (n > 1 && operand[n - 1] == '/') operand[--n] = 0;
+        return add_folder(t, operand, 0);
+    }
+    char *path = strdup(operand);
+    return path ? add(t, path, true) : cli_fail("memory ran out");
+}
+
+static int run(task *t, const char *labels, const char *templates, char **operands)
+{
+    query_prompts prompts = {0};
+    int status = query_labels_open(labels, &t->labels);
+    if (!status) status = query_prompts_open(templates ? templates : "simple7", &prompts);
+    if (!status) status = query_model_open(&t->l, t->l.c);
+    if (!status && !(t->vectors = malloc(t->labels.n * (size_t)t->l.model.dim * sizeof *t->vectors))) status = cli_fail("memory ran out");
+    if (!status && !(t->paths = calloc(GROUP, sizeof *t->paths))) status = cli_fail("memory ran out");
+    if (!status) status = query_ask_texts(&t->l, &prompts, (const char *const *)t->labels.items, t->labels.n, t->vectors);
+    for (; !status && *operands; operands++) status = add_operand(t, *operands);
+    if (!status) status = flush(t);
+    if (!status) status = t->worst ? t->worst : t->done ? 0 : 1;
+    if (status == 1) cli_say(t->l.c, "no photo found");
+    query_prompts_close(&prompts);
+    return status;
+}
+
+int query_command_classify(struct cli *c, int argc, char **argv)
+{
+    task t = {.k = 5};
+    const char *labels = NULL, *templates = NULL;
+    const cli_option options[] = {
+        {"labels", 'l', CLI_STRING, "FILE|A,B,C", "what the photos may show", &labels},
+        {"templates", 0, CLI_STRING, "SET|FILE", "none, simple7 (the default), imagenet80, or sentences with {}", &templates},
+        {"top", 'k', CLI_INT, "N", "how many labels to show; 5 when not given, 0: all", &t.k},
+        {"json", 0, CLI_FLAG, NULL, "print one JSON object a photo", &t.json},
+        {0}};
+    int first, status = cli_parse(c, &usage, options, argc, argv, &first);
+    if (status >= 0) return status;
+    t.l.c = c;
+    if (t.k < 0) status = cli_misuse(&usage, "--top needs 0 or more, not %d", t.k);
+    else if (!labels) status = cli_misuse(&usage, "say what the photos may show: --labels FILE or --labels cat,dog,bird");
+    else if (first == argc) status = cli_misuse(&usage, "name photos or folders");
+    else status = run(&t, labels, templates, argv + first);
+    for (size_t i = 0; i < t.n; i++) free(t.paths[i]);
+    free(t.paths);
+    free(t.vectors);
+    query_labels_close(&t.labels);
+    query_library_close(&t.l);
+    return status;
+}
