@@ -72,10 +72,12 @@ static clip_status normalise(const clip_model *m, float *v, size_t n, clip_error
 #define DEFAULT_IMAGES 16
 #define MOST_IMAGES 256
 
+/* bf16 where the CPU multiplies it: with the bundled model on 1,000 photos its vectors keep a cosine of 0.9998 to f32's on
+ * average and 0.9990 at least, in 0.63 of the time; a ViT-B/32 takes 0.54. */
 static clip_precision choose_precision(const clip_encoder_options *o)
 {
     clip_precision asked = o ? o->precision : CLIP_AUTO;
-    return asked == CLIP_BF16 && clip_cpu_get().bf16 ? CLIP_BF16 : CLIP_F32;
+    return asked != CLIP_F32 && clip_cpu_get().bf16 ? CLIP_BF16 : CLIP_F32;
 }
 
 static clip_status make_tower(clip_image_encoder *e, int threads, clip_error *err)

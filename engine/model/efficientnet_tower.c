@@ -8,6 +8,11 @@
  *            shrink              deep -> x, added to x when the block has a skip
  *     head                       x -> wide, then the mean over the image, then the projection
  *
+ * With CLIP_BF16 the convolutions take bf16 and sum in f32. The wide activations are bf16, too, but x, to which block after
+ * block is added, stays f32, and a bf16 copy of it (narrow) is what the convolutions read. Stem, stage 0 and projection stay
+ * f32: on 100 photos the first depthwise convolution alone cost more (least cosine 0.9973) than all the others together
+ * (0.9997), and it is 2 % of the time.
+ *
  * One buffer holds every block's input and output, because a block reads x only before it writes it. Batch norms (eps 1e-3)
  * are folded into the weights; activations and sums ride on the convolutions. Convolutions pad as TensorFlow's SAME: what is
  * odd goes to the bottom and right. Images go through the convolutions one at a time, because a batch's activations would not
@@ -26,7 +31,7 @@
 #define FEATURES CLIP_EFFICIENTNET_FEATURES
 #define NORM_EPS 1e-3
 
-enum { PIXELS = 0, X, WIDE, DEEP, BUFFERS };
+enum { PIXELS = 0, X, NARROW /* x in bf16 */, WIDE, DEEP, BUFFERS };
 
 typedef struct net_layer {
     const clip_conv_weights *w;
@@ -42,7 +47,7 @@ typedef struct net_worker {
     clip_conv **convs;         /* [layers] */
     clip_matmul *fc1[2], *fc2[2]; /* for the batch, and for one image */
     void *memory, *scratch;
-    float *buffers[BUFFERS];   /* [side][side][channels] */
+    void *buffers[BUFFERS];    /* [side][side][channels] */
     float *mean, *hidden;      /* [batch][features], [batch][2 dim] */
 } net_worker;
 
@@ -93,13 +98,15 @@ static void set_padding(clip_conv_spec *s)
 }
 
 /* Appends a layer and returns the side of what comes out of it. */
-static int append(net *t, const clip_conv_weights *w, int side, int from, int to, bool add, const char *name)
+static int append(net *t, const clip_conv_weights *w, int side, int from, int to, bool half, bool add, const char *name)
 {
     net_layer *l = &t->layers[t->count++];
-    *l = (net_layer){.w = w, .from = from, .to = to, .name = name};
+    *l = (net_layer){.w = w, .from = half && from == X ? NARROW : from, .to = to, .name = name};
     l->spec = (clip_conv_spec){.images = 1, .side = side, .in = w->in, .out = w->out, .kernel = w->kernel,
                                .stride = w->stride, .depthwise = w->depthwise, .add = add,
-                               .act = w->relu6 ? CLIP_ACT_RELU6 : CLIP_ACT_NONE};
+                               .act = w->relu6 ? CLIP_ACT_RELU6 : CLIP_ACT_NONE,
+                               .type = half ? CLIP_T_BF16 : CLIP_T_F32,
+                               .y_type = half && !name ? CLIP_T_BF16 : CLIP_T_F32};
     set_padding(&l->spec);
     return clip_conv_side(&l->spec);
 }
@@ -107,14 +114,16 @@ static int append(net *t, const clip_conv_weights *w, int side, int from, int to
 static void list_layers(net *t)
 {
     const clip_efficientnet_weights *w = &t->model->efficientnet;
-    int side = append(t, &w->stem, t->model->config.image.size, PIXELS, X, false, "embedding");
+    bool bf16 = t->options.precision == CLIP_BF16;
+    int side = append(t, &w->stem, t->model->config.image.size, PIXELS, X, false, false, "embedding");
     for (int i = 0; i < w->count; i++) {
         const clip_efficientnet_block *b = &w->blocks[i];
-        if (b->expand.out) append(t, &b->expand, side, X, WIDE, false, NULL);
-        side = append(t, &b->depthwise, side, b->expand.out ? WIDE : X, DEEP, false, NULL);
-        append(t, &b->shrink, side, DEEP, X, b->skip, "block");
+        bool expands = b->expand.out, half = bf16 && expands;
+        if (expands) append(t, &b->expand, side, X, WIDE, half, false, NULL);
+        side = append(t, &b->depthwise, side, expands ? WIDE : X, DEEP, half, false, NULL);
+        append(t, &b->shrink, side, DEEP, X, half, b->skip, "block");
     }
-    append(t, &w->head, side, X, WIDE, false, "head");
+    append(t, &w->head, side, X, WIDE, bf16, false, "head");
 }
 
 /* ---- packing ----------------------------------------------------------------------------------------------------- */
@@ -186,17 +195,18 @@ static clip_status make_projection(const net *t, net_worker *w, int plan, int ro
 static void lay_out(const net *t, net_worker *w, clip_arena *a)
 {
     size_t n = (size_t)t->options.batch, most[BUFFERS] = {0}, scratch = 0;
-    most[PIXELS] = (size_t)t->model->config.image.size * (size_t)t->model->config.image.size * 3;
+    most[PIXELS] = sizeof(float) * (size_t)t->model->config.image.size * (size_t)t->model->config.image.size * 3;
     for (int i = 0; i < t->count; i++) {
         const net_layer *l = &t->layers[i];
-        size_t side = (size_t)clip_conv_side(&l->spec), size = side * side * (size_t)l->spec.out;
+        size_t side = (size_t)clip_conv_side(&l->spec), size = side * side * (size_t)l->spec.out * clip_type_size(l->spec.y_type);
         if (size > most[l->to]) most[l->to] = size;
         if (clip_conv_scratch(w->convs[i]) > scratch) scratch = clip_conv_scratch(w->convs[i]);
     }
     const clip_matmul *products[] = {w->fc1[0], w->fc1[1], w->fc2[0], w->fc2[1]};
     for (int i = 0; i < 4; i++)
         if (products[i] && clip_matmul_scratch(products[i]) > scratch) scratch = clip_matmul_scratch(products[i]);
-    for (int i = 0; i < BUFFERS; i++) w->buffers[i] = clip_arena_floats(a, most[i]);
+    most[NARROW] = t->options.precision == CLIP_BF16 ? most[X] / 2 : 0;
+    for (int i = 0; i < BUFFERS; i++) w->buffers[i] = clip_arena_take(a, most[i], 1);
     w->mean = clip_arena_floats(a, n * FEATURES);
     w->hidden = clip_arena_floats(a, n * 2 * (size_t)t->model->config.dim);
     w->scratch = clip_arena_take(a, scratch, 1);
@@ -259,6 +269,8 @@ static bool run_image(const net *t, net_worker *w, const uint8_t *image, float *
         const net_layer *l = &t->layers[i];
         size_t side = (size_t)clip_conv_side(&l->spec);
         if (!clip_conv_run(w->convs[i], l->packed, w->buffers[l->from], w->buffers[l->to], w->scratch)) return false;
+        if (i + 1 < t->count && t->layers[i + 1].from == NARROW)
+            t->k->to_bf16(w->buffers[X], w->buffers[NARROW], side * side * (size_t)l->spec.out);
         if (l->name && t->options.tap)
             t->options.tap(t->options.tap_context, l->name, w->buffers[l->to], side * side, (size_t)l->spec.out);
     }
