@@ -22,7 +22,7 @@ static const cli_usage usage = {
         "\n"
         "--cut shows what is relevant and nothing else: all of it unless -k says how much, and exit status 1 when nothing is. "
         "Relevance is a probability, from how far a photo's score lies above its scores for neutral sentences, and from how "
-        "far the library's best does. It is a weak model's estimate: --min-relevance moves the line from its 0.15. "
+        "far the library's best does. It is a weak model's estimate: --min-relevance moves the line from its 0.25. "
         "It is known for questions of words alone; --json shows it as \"relevance\".\n"
         "\n"
         "--sort orders what was chosen and chooses nothing: the best are found first. --templates averages a text over many sentences "

@@ -206,7 +206,7 @@ int query_command_tag(struct cli *c, int argc, char **argv)
     bool dry = false, json = false, want_list = false, want_clear = false;
     const cli_option options[] = {
         {"labels", 'l', CLI_STRING, "FILE|A,B,C", "the tags to give", &labels},
-        {"threshold", 0, CLI_DOUBLE, "P", "the relevance that a photo needs, 0 to 1; 0.15 when not given", &threshold},
+        {"threshold", 0, CLI_DOUBLE, "P", "the relevance that a photo needs, 0 to 1; 0.25 when not given", &threshold},
         {"dry-run", 0, CLI_FLAG, NULL, "only tell how many photos would get each tag", &dry},
         {"list", 0, CLI_FLAG, NULL, "list the tags that photos have", &want_list},
         {"clear", 0, CLI_FLAG, NULL, "take the tags that follow, or all, from all photos", &want_clear},

@@ -5,7 +5,7 @@
 #include "query/open_library.h"
 
 /* What --cut keeps when it is not told otherwise, and how many of an answer's best say how well the library answers. */
-#define QUERY_RELEVANCE_CUT 0.15
+#define QUERY_RELEVANCE_CUT 0.25
 enum { QUERY_RELEVANCE_DEPTH = 1000 };
 
 typedef struct query_bank {

@@ -110,7 +110,7 @@ table() { jq -r '(.path | split("/") | last) + " " + (.score * 10000 | round | t
     expect_status 1
     expect_output ""
     expect_in_stderr "nothing relevant"
-    clipsearch search boat --json | jq -e 'select(.relevance >= 0.15)' >kept || true
+    clipsearch search boat --json | jq -e 'select(.relevance >= 0.25)' >kept || true
     run clipsearch search boat --cut
     [ "$status" -eq "$([ -s kept ] && echo 0 || echo 1)" ] || fail_with "--cut and relevance disagree"
     try search boat --add "$photos/a.jpg" --cut
