@@ -88,7 +88,7 @@ static void print_hit_json(FILE *f, const query_hit *h)
 {
     json_t *object = json_object();
     json_object_set_new(object, "score", json_real(round((double)h->score * 1e6) / 1e6));
-    json_object_set_new(object, "relevance", number_or_null(!isnan(h->relevance), round((double)h->relevance * 1e6) / 1e6));
+    json_object_set_new(object, "relevance", number_or_null(!isnan(h->relevance), (double)h->relevance));
     query_json_photo(object, &h->photo, h->where);
     cli_print_json(f, object);
 }
