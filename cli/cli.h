@@ -36,6 +36,8 @@ typedef struct cli {
     char *db;          /* --db, else CLIPSEARCH_DB, else $XDG_DATA_HOME/clipsearch/library.db; owned */
     bool db_named;     /* the user chose it */
     char *model;       /* --model or CLIPSEARCH_MODEL as given; NULL: the library's, else the bundled default; owned */
+    char **models;     /* every --model of the command line, for commands that take several; owned, as each of them */
+    size_t n_models;
     int threads;       /* --threads; 0: one for each core */
     bool quiet, verbose;
     cli_form form;
@@ -86,6 +88,7 @@ typedef struct cli_usage {
     const char *details;   /* paragraphs for --help; may be NULL */
     const char *examples;  /* lines; may be NULL */
     const char *exits;     /* lines "N  meaning" where they differ from the usual ones; NULL: the usual ones */
+    bool several_models;   /* --model may be given again */
 } cli_usage;
 
 /* Parses argv[1..]: the command's options, the global ones, -- and operands in any order. Returns -1 to go on, with

@@ -26,6 +26,8 @@ void cli_finish(cli *c)
 {
     free(c->db);
     free(c->model);
+    for (size_t i = 0; i < c->n_models; i++) free(c->models[i]);
+    free(c->models);
     *c = (cli){0};
 }
 

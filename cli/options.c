@@ -16,7 +16,7 @@ void cli_global_table(cli_globals *g, cli_option rows[CLI_GLOBALS + 1])
 {
     const cli_option table[CLI_GLOBALS + 1] = {
         {"db", 0, CLI_STRING, "FILE", "the library to use (CLIPSEARCH_DB)", &g->db},
-        {"model", 0, CLI_STRING, "NAME|DIR", "the model to use (CLIPSEARCH_MODEL)", &g->model},
+        {"model", 0, CLI_LIST, "NAME|DIR", "the model to use (CLIPSEARCH_MODEL)", &g->model},
         {"threads", 0, CLI_INT, "N", "processor cores to use; 0, the default: all", &g->threads},
         {"quiet", 'q', CLI_FLAG, NULL, "no remarks, only results and errors", &g->quiet},
         {"verbose", 'v', CLI_FLAG, NULL, "more remarks", &g->verbose},
@@ -252,11 +252,27 @@ static bool adopt(char **owned, const char *value)
     return true;
 }
 
+/* The last one is the model; all of them, each once, are the models. */
+static bool adopt_models(cli *c, const cli_list *given)
+{
+    char **more = realloc(c->models, (c->n_models + given->n + 1) * sizeof *more);
+    if (!more) return false;
+    c->models = more;
+    for (size_t i = 0; i < given->n; i++) {
+        bool known = false;
+        for (size_t k = 0; k < c->n_models && !known; k++) known = strcmp(c->models[k], given->items[i]) == 0;
+        if (known) continue;
+        if (!(c->models[c->n_models] = strdup(given->items[i]))) return false;
+        c->n_models++;
+    }
+    return adopt(&c->model, given->n ? given->items[given->n - 1] : NULL);
+}
+
 static int keep_globals(cli *c, const cli_usage *u, const cli_globals *g)
 {
     if (g->threads < 0) return cli_misuse(u, "--threads needs 0 or more, not %d", g->threads);
     if (g->db && !*g->db) return cli_misuse(u, "--db needs the name of a file");
-    if (!adopt(&c->db, g->db) || !adopt(&c->model, g->model)) return cli_fail("memory ran out");
+    if (!adopt(&c->db, g->db) || !adopt_models(c, &g->model)) return cli_fail("memory ran out");
     c->db_named = c->db_named || g->db;
     c->threads = g->threads;
     c->quiet = g->quiet;
@@ -276,6 +292,7 @@ int cli_read(cli *c, const cli_usage *u, const cli_option *options, bool stop_at
     int status = read_all(&r, stop_at_operand, kept, first_operand);
     free(kept);
     if (status < 0) status = keep_globals(c, u, &g);
+    cli_list_finish(&g.model);
     if (status >= 0) return status;
     if (version) *version = g.version;
     if (g.help) c->form = CLI_HELP;
@@ -293,6 +310,8 @@ int cli_parse(cli *c, const cli_usage *u, const cli_option *options, int argc, c
     bool version = false;
     int status = c->form ? -1 : cli_read(c, u, options, false, argc, argv, first_operand, &version);
     if (status < 0 && version && !c->form) cli_version(stdout), status = 0;
+    if (status < 0 && !c->form && c->n_models > 1 && !u->several_models)
+        status = cli_misuse(u, "takes one --model, not %zu", c->n_models);
     if (status < 0 && c->form) cli_describe(stdout, c->form, u, options), status = 0;
     if (status >= 0) finish_lists(options);
     return status;

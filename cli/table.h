@@ -8,7 +8,8 @@ enum { CLI_GLOBALS = 7 }; /* rows of the global table, without its end */
 
 /* Where the values of the global options are put while a command line is read. */
 typedef struct cli_globals {
-    const char *db, *model;
+    const char *db;
+    cli_list model;
     int threads;
     bool quiet, verbose, help, version;
 } cli_globals;

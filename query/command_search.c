@@ -28,16 +28,21 @@ static const cli_usage usage = {
         "--sort orders what was chosen and chooses nothing: the best are found first. --templates averages a text over many sentences "
         "such as \"a photo of the small {}.\", which helps with names of things; the average is remembered.\n"
         "\n"
+        "--model may be given again: the score is then the mean over the models, of the photos that were indexed with all of "
+        "them.\n"
+        "\n"
         "--save NAME keeps the question with its options in the library, and @NAME asks it again; further options may "
         "follow. --saved prints the name, a tab, and the arguments (--json: \"name\", \"arguments\").\n"
         "\n"
         QUERY_CONDITIONS_HELP,
+    .several_models = true,
     .examples = "clipsearch search a bird on a tree trunk\n"
                 "clipsearch search \"dogs at a window\" -k 3 --json\n"
                 "clipsearch search beach --add 0.5:./sunset.jpg --subtract people\n"
                 "clipsearch search dog --add frisbee --all\n"
                 "clipsearch search an elephant --cut --sort date\n"
                 "clipsearch search birds --cut --save birds; clipsearch search @birds --after 2024\n"
+                "clipsearch search a red bus --model ViT-B-32 --model ViT-L-14\n"
                 "clipsearch search flowers --in ~/Pictures/garden --after 2023-04 --before 2023-07\n"
                 "clipsearch search -0 mountains | xargs -0 feh",
 };

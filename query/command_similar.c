@@ -12,6 +12,7 @@ static const cli_usage usage = {
         "so that not even its file must be there.\n"
         "\n"
         QUERY_CONDITIONS_HELP,
+    .several_models = true,
     .examples = "clipsearch similar ~/Pictures/sunset.jpg\n"
                 "curl -s https://example.org/cat.jpg | clipsearch similar - -k 5 --paths",
 };

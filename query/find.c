@@ -88,45 +88,86 @@ static size_t depth_of(const query_find *f, const query_library *l, bool relevan
     return k < most ? k : most;
 }
 
-/* questions[m][dim]: one for --all's every term, else their sum. *m receives how many. */
+/* One question for --all's every term, else their sum: [m][dim], allocated. */
 static int make_questions(query_find *f, query_library *l, const query_prompts *p, query_term *terms, size_t n,
-                          float *questions, size_t *m)
+                          float **questions, size_t *m)
 {
     size_t dim = (size_t)l->model.dim;
-    float *sum = malloc(dim * sizeof *sum); /* [dim] */
-    int status = sum ? query_ask(l, p, terms, n, questions) : cli_fail("memory ran out");
+    float *vectors = malloc((n + 1) * dim * sizeof *vectors); /* [n][dim], then their sum [dim] */
+    int status = vectors ? query_ask(l, p, terms, n, vectors) : cli_fail("memory ran out");
     *m = f->all ? n : 1;
-    if (!status && !f->all) {
-        if (query_combine(terms, n, questions, l->model.dim, sum)) memcpy(questions, sum, dim * sizeof *sum);
-        else status = cli_fail("the terms of the question cancel each other: nothing is left to look for");
-    }
-    free(sum);
-    return status;
+    *questions = vectors;
+    if (!status && f->not_itself) f->filter.filter.not_photo = terms[0].photo_id;
+    if (status || f->all) return status;
+    if (!query_combine(terms, n, vectors, l->model.dim, vectors + n * dim))
+        return cli_fail("the terms of the question cancel each other: nothing is left to look for");
+    memcpy(vectors, vectors + n * dim, dim * sizeof *vectors);
+    return 0;
 }
 
-static int nearest(query_find *f, query_library *l, const float *questions, size_t m, size_t depth, answer *a)
+/* With one model and one question the library's index finds the nearest. */
+static int nearest(query_find *f, query_library *l, const float *question, size_t depth, answer *a)
 {
     store_error err = {0};
-    int status = 0;
-    if (m > 1) {
-        status = query_least(l, questions, m, &f->filter.filter, &a->hits, &a->n);
-        query_least_sort(a->hits, a->n);
-        if (a->n > depth) a->n = depth;
-        return status;
-    }
     if (!(a->hits = malloc((depth + 1) * sizeof *a->hits))) return cli_fail("memory ran out");
-    if (store_search(l->store, l->model.id, questions, depth, &f->filter.filter, a->hits, &a->n, &err))
-        status = cli_fail("%s", err.text);
+    if (store_search(l->store, l->model.id, question, depth, &f->filter.filter, a->hits, &a->n, &err))
+        return cli_fail("%s", err.text);
+    return 0;
+}
+
+/* One model's scores for all photos, added to those of the models before it. */
+static int add_scores(query_find *f, query_library *l, const float *questions, size_t m, bool first, answer *a)
+{
+    store_hit *hits = NULL;
+    size_t n = 0;
+    int status = query_least(l, questions, m, &f->filter.filter, &hits, &n);
+    if (!status && first) {
+        *a = (answer){.hits = hits, .n = n};
+        return 0;
+    }
+    if (!status) a->n = query_least_add(a->hits, a->n, hits, n);
+    free(hits);
     return status;
 }
 
-/* Relevance is measured with the words as they are, whatever sentences the photos were ranked with. */
-static int judge(query_find *f, query_library *l, query_term *terms, size_t n, float *questions, answer *a)
+static int ask_models(query_find *f, query_library *l, size_t n_models, const query_prompts *p, query_term *terms, size_t n,
+                      size_t depth, answer *a)
 {
-    size_t m;
-    int status = make_questions(f, l, NULL, terms, n, questions, &m);
-    if (!status && !(a->relevance = malloc((a->n + 1) * sizeof *a->relevance))) status = cli_fail("memory ran out");
-    return status ? status : query_relevance_of_hits(l, questions, m, a->hits, a->n, a->relevance);
+    int status = 0;
+    bool quick = false;
+    for (size_t i = 0; i < n_models && !status; i++) {
+        float *questions = NULL;
+        size_t m = 0;
+        status = make_questions(f, &l[i], p, terms, n, &questions, &m);
+        quick = n_models == 1 && m == 1;
+        if (!status && quick) status = nearest(f, l, questions, depth, a);
+        else if (!status) status = add_scores(f, &l[i], questions, m, i == 0, a);
+        free(questions);
+    }
+    if (status || quick) return status;
+    for (size_t i = 0; i < a->n; i++) a->hits[i].score /= (float)n_models;
+    query_least_sort(a->hits, a->n);
+    if (a->n > depth) a->n = depth;
+    return 0;
+}
+
+/* Relevance is measured with the words as they are, whatever sentences the photos were ranked with; of several models it is
+ * the mean. */
+static int judge(query_find *f, query_library *l, size_t n_models, query_term *terms, size_t n, answer *a)
+{
+    float *one = malloc((a->n + 1) * sizeof *one);
+    a->relevance = calloc(a->n + 1, sizeof *a->relevance);
+    int status = one && a->relevance ? 0 : cli_fail("memory ran out");
+    for (size_t i = 0; i < n_models && !status; i++) {
+        float *questions = NULL;
+        size_t m = 0;
+        status = make_questions(f, &l[i], NULL, terms, n, &questions, &m);
+        if (!status) status = query_relevance_of_hits(&l[i], questions, m, a->hits, a->n, one);
+        for (size_t h = 0; h < a->n && !status; h++) a->relevance[h] += one[h] / (float)n_models;
+        free(questions);
+    }
+    free(one);
+    return status;
 }
 
 static void keep_relevant(const query_find *f, answer *a)
@@ -159,21 +200,38 @@ static int print_found(query_find *f, query_library *l, const answer *a)
     return status;
 }
 
-static int find(query_find *f, query_library *l, const query_prompts *p, query_term *terms, size_t n)
+static int find(query_find *f, query_library *l, size_t n_models, const query_prompts *p, query_term *terms, size_t n)
 {
-    size_t m;
     answer a = {0};
     bool relevance = only_words(terms, n) && (cuts(f) || f->style.json);
-    float *questions = malloc(n * (size_t)l->model.dim * sizeof *questions); /* [n][dim] */
-    int status = questions ? make_questions(f, l, p, terms, n, questions, &m) : cli_fail("memory ran out");
-    if (!status && f->not_itself) f->filter.filter.not_photo = terms[0].photo_id;
-    if (!status) status = nearest(f, l, questions, m, depth_of(f, l, relevance), &a);
-    if (!status && relevance) status = judge(f, l, terms, n, questions, &a);
+    int status = ask_models(f, l, n_models, p, terms, n, depth_of(f, l, relevance), &a);
+    if (!status && relevance) status = judge(f, l, n_models, terms, n, &a);
     if (!status) keep_relevant(f, &a);
     if (!status) status = print_found(f, l, &a);
     free(a.hits);
     free(a.relevance);
-    free(questions);
+    return status;
+}
+
+/* The library once for each model that was named, and once where none or one was. */
+static int open_and_find(query_find *f, cli *c, const query_prompts *p, query_term *terms, size_t n)
+{
+    size_t n_models = c->n_models > 1 ? c->n_models : 1, opened = 0;
+    cli *contexts = calloc(n_models, sizeof *contexts); /* c with one of its models each; they own nothing */
+    query_library *l = calloc(n_models, sizeof *l);
+    int status = contexts && l ? 0 : cli_fail("memory ran out");
+    for (; opened < n_models && !status; opened++) {
+        contexts[opened] = *c;
+        if (n_models > 1) contexts[opened].model = c->models[opened];
+        status = query_library_open(&l[opened], &contexts[opened]);
+        for (size_t i = 0; i < opened && !status; i++)
+            if (l[i].model.id == l[opened].model.id)
+                status = cli_fail("%s and %s are one model", c->models[i], c->models[opened]);
+    }
+    if (!status) status = find(f, l, n_models, p, terms, n);
+    while (opened) query_library_close(&l[--opened]);
+    free(contexts);
+    free(l);
     return status;
 }
 
@@ -191,17 +249,12 @@ static int check(const query_find *f, const cli_usage *u, const query_term *term
 
 int query_find_run(query_find *f, cli *c, const cli_usage *u, query_term *terms, size_t n)
 {
-    query_library l = {0};
     query_prompts prompts = {0};
     int status = check(f, u, terms, n);
     if (!status) status = query_style_check(&f->style, u);
     if (!status) status = query_filter_make(&f->filter, u);
     if (!status && f->templates) status = query_prompts_open(f->templates, &prompts);
-    if (!status) {
-        status = query_library_open(&l, c);
-        if (!status) status = find(f, &l, f->templates ? &prompts : NULL, terms, n);
-        query_library_close(&l);
-    }
+    if (!status) status = open_and_find(f, c, f->templates ? &prompts : NULL, terms, n);
     query_prompts_close(&prompts);
     return status;
 }

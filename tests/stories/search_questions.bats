@@ -148,3 +148,32 @@ table() { jq -r '(.path | split("/") | last) + " " + (.score * 10000 | round | t
     expect_status 0
     [ "${#lines[@]}" -eq 4 ] || fail_with "expected four lines"
 }
+
+@test "several models: the mean of their scores, of the photos that both know" {
+    "$MAKE_MODEL" other 7
+    clipsearch index --quiet --model ./other "$photos"
+    photo e.jpg 5
+    indexed # not with the other one
+    clipsearch search boat --json --model "$TINY_MODEL" | table >one
+    clipsearch search boat --json --model other | table >two
+    [ "$(wc -l <one)" -eq 5 ] && [ "$(wc -l <two)" -eq 4 ] || fail_with "not the libraries that were meant"
+    join one two | awk '{print $1, ($2 + $3) / 2}' >mean
+    clipsearch search boat --json --model "$TINY_MODEL" --model other | table >both
+    [ "$(wc -l <both)" -eq 4 ] || fail_with "expected four photos"
+    join mean both | awk '{d = $2 - $3; if (d < -1.5 || d > 1.5) exit 1}' || fail_with "not the mean: $(join mean both)"
+    try similar "$photos/a.jpg" --model "$TINY_MODEL" --model other --paths
+    expect_status 0
+    [ "${#lines[@]}" -eq 3 ] || fail_with "expected the three others"
+    try search boat --add tree --all --model "$TINY_MODEL" --model other -k 2 --json
+    expect_status 0
+    [ "$(jq -s 'map(.relevance >= 0) | all' <<<"$output")" = true ] || fail_with "no relevance"
+}
+
+@test "one model twice, and several for a command that takes one, are refused" {
+    try search boat --model "$TINY_MODEL" --model tiny
+    expect_status 2
+    expect_in_stderr "one model"
+    try status --model "$TINY_MODEL" --model other
+    expect_status 2
+    expect_in_stderr "one --model"
+}
