@@ -200,10 +200,18 @@ static int print_found(query_find *f, query_library *l, const answer *a)
     return status;
 }
 
+/* A cut needs it; JSON shows it where it can be had, and a question that was asked before still needs no model. */
+static bool wants_relevance(const query_find *f, query_library *l, size_t n_models, const query_term *terms, size_t n)
+{
+    bool wanted = only_words(terms, n) && (cuts(f) || f->style.json);
+    for (size_t i = 0; i < n_models && wanted && !cuts(f); i++) wanted = query_bank_at_hand(&l[i]);
+    return wanted;
+}
+
 static int find(query_find *f, query_library *l, size_t n_models, const query_prompts *p, query_term *terms, size_t n)
 {
     answer a = {0};
-    bool relevance = only_words(terms, n) && (cuts(f) || f->style.json);
+    bool relevance = wants_relevance(f, l, n_models, terms, n);
     int status = ask_models(f, l, n_models, p, terms, n, depth_of(f, l, relevance), &a);
     if (!status && relevance) status = judge(f, l, n_models, terms, n, &a);
     if (!status) keep_relevant(f, &a);

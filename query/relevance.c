@@ -1,23 +1,25 @@
 /* relevance.c: how likely it is that a photo shows what was asked for.
  *
- * A cosine orders the photos of one answer but says nothing by itself: some photos are near to every text, some texts to every
- * photo, and every model has a level of its own. Two things are asked instead.
+ * A cosine orders the photos of one answer but says nothing by itself: some photos are near to every text, some texts to
+ * every photo, and every model has a level of its own. Two things are asked instead.
  *
  *   height  how far the photo's cosine with the question lies above its cosines with a bank of neutral sentences (things
  *           that photos commonly show), in their standard deviations. It takes out the photo's and the model's own level.
  *   best    the greatest height in what is searched: where nothing matches, even the best photo is not high.
  *
  * relevance = 1 / (1 + exp(-(HEIGHT height + BEST best + LEVEL))). The three numbers come from a logistic regression of
- * "two of a photo's five captions name it" against "none does", with the bundled model on 2,000 photos with captions, over
- * words that are in those photos and words that are not (tests/bench/bench_cut.c --fit), and --cut's bar is
- * the best one there; the README's figures are from other photos. Tried and left out, because they did not help: the z-score over the library (by mean or median), the margin to the
- * nearest sentences, a softmax against the bank, and all of them together. */
+ * "two of a photo's five captions name it" against "none does", with the bundled model on 2,000 photos with captions,
+ * over words that are in those photos and words that are not (tests/bench/bench_cut.c --fit), and --cut's bar is the
+ * best one there; the README's figures are from other photos. Tried and left out, because they did not help: the
+ * z-score over the library (by mean or median), the margin to the nearest sentences, a softmax against the bank, and
+ * all of them together. */
 #include "query/relevance.h"
 #include "query/ask_texts.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const double HEIGHT = 1.812, BEST = 0.709, LEVEL = -8.750;
 
@@ -61,6 +63,18 @@ int query_bank_open(query_library *l, query_bank *b)
     if (!status && !query_bank_make(rows, NEUTRAL, l->model.dim, b)) status = cli_fail("memory ran out");
     free(rows);
     return status;
+}
+
+bool query_bank_at_hand(query_library *l)
+{
+    float *vector = malloc((size_t)l->model.dim * sizeof *vector); /* [dim] */
+    bool known = vector && (l->encoder.model || access(l->model.dir, R_OK) == 0);
+    for (size_t i = 0; !known && vector; i++) {
+        if (i == NEUTRAL) known = true;
+        else if (!store_query_recall(l->store, l->model.fingerprint, neutral[i], vector, l->model.dim)) break;
+    }
+    free(vector);
+    return known;
 }
 
 void query_bank_close(query_bank *b)

@@ -17,6 +17,8 @@ typedef struct query_bank {
 
 /* The vectors of the neutral sentences, from the library's memory or encoded. Reports what goes wrong: 0 or the status. */
 int query_bank_open(query_library *l, query_bank *out);
+/* Whether it can be had: the library remembers it, or the model is there. */
+bool query_bank_at_hand(query_library *l);
 /* A bank of any other texts. False when memory ran out. */
 bool query_bank_make(const float *rows /* [n][dim] */, size_t n, int dim, query_bank *out);
 void query_bank_close(query_bank *b);

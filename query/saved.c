@@ -1,7 +1,7 @@
 /* saved.c: questions kept under a name in the library.
  *
- * All of them are one JSON object in the library's setting "searches": {"NAME": ["beach", "--after", "2023"], ...}. What is kept is what was
- * typed, not what it meant: a saved search finds the photos that were added since. */
+ * All of them are one JSON object in the library's setting "searches": {"NAME": ["beach", "--after", "2023"], ...}.
+ * What is kept is what was typed, not what it meant: a saved search finds the photos that were added since. */
 #include "query/saved.h"
 #include "query/open_library.h"
 

@@ -7,14 +7,16 @@
  * CAPTIONS  NAME<tab>CAPTION a line, several for a photo
  * CONCEPTS  QUESTION<tab>WORD WORD ... a line: a caption with one of the words names the concept (bench_cut.tsv)
  *
- * A photo shows a concept when two of its captions name it, and does not when none does; those with one naming caption count
- * neither way. A concept is present when four photos show it; absent ones are of two kinds: others, that no photo shows, as many as there are
- * present ones; and the present ones themselves after every photo that names them was taken out, which is harder because
- * what goes with them is still there, and unkind because captions leave things out. For an absent concept, precision is 1 when nothing is returned and
- * else 0. Figures are means over concepts: precision over all, recall over present ones, F1 = 2PR / (P + R), and the share of absent
- * concepts that return nothing. The cosine is the one that is best in hindsight, on these very photos; the cut is the one in relevance.h.
+ * A photo shows a concept when two of its captions name it, and does not when none does; those with one naming caption
+ * count neither way. A concept is present when four photos show it; absent ones are of two kinds: others, that no photo
+ * shows, as many as there are present ones; and the present ones themselves after every photo that names them was taken
+ * out, which is harder because what goes with them is still there, and unkind because captions leave things out. For an
+ * absent concept, precision is 1 when nothing is returned and else 0. Figures are means over concepts: precision over
+ * all, recall over present ones, F1 = 2PR / (P + R), and the share of absent concepts that return nothing. The cosine
+ * is the one that is best in hindsight, on these very photos; the cut is the one in relevance.h.
  *
- * --fit prints the three numbers of relevance.c for these photos: logistic regression by Newton's method over all three kinds. */
+ * --fit prints the three numbers of relevance.c for these photos: logistic regression by Newton's method over all three
+ * kinds. */
 #include "query/ask_texts.h"
 #include "query/relevance.h"
 

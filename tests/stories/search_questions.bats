@@ -96,6 +96,22 @@ table() { jq -r '(.path | split("/") | last) + " " + (.score * 10000 | round | t
     expect_status 0
 }
 
+@test "a question that was asked before needs no model for --json, and says that its relevance is not known" {
+    cp -r "$TINY_MODEL" brief
+    export CLIPSEARCH_DB="$PWD/brief.db"
+    clipsearch index --quiet --model ./brief "$photos"
+    clipsearch search boat >/dev/null
+    mv brief away
+    try_pipe 'clipsearch search boat --json | jq -es "length == 4 and all(.relevance == null)"'
+    expect_status 0
+    mv away brief
+    clipsearch search boat --json >first
+    mv brief away
+    try search boat --json
+    [ "$output" = "$(cat first)" ] || fail_with "other relevance from memory"
+    jq -e '.relevance > 0' first >/dev/null || fail_with "no relevance"
+}
+
 @test "--cut keeps what is relevant and nothing else" {
     clipsearch search boat --json | jq -r .relevance | sort -rn >relevances
     local second; second=$(awk 'NR == 2 { print 0.99 * $1 }' relevances) # a little less, for they are printed rounded
