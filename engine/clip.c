@@ -99,7 +99,7 @@ clip_status clip_image_encoder_create(const clip_model *m, const clip_encoder_op
     if (!e) return clip_fail(err, CLIP_E_MEMORY, "out of memory");
     int threads = threads_for(o);
     e->model = m;
-    e->kind = m->config.image.kind == CLIP_IMAGE_VIT ? &clip_vit_tower : &clip_efficientnet_tower;
+    e->kind = clip_image_tower_of(m->config.image.kind);
     e->max_batch = o && o->max_batch > 0 ? o->max_batch : DEFAULT_PASSES * threads * e->kind->batch;
     if (!o || o->max_batch <= 0) e->max_batch = e->max_batch > DEFAULT_IMAGES ? DEFAULT_IMAGES : e->max_batch;
     if (e->max_batch > MOST_IMAGES) e->max_batch = MOST_IMAGES;

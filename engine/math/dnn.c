@@ -114,6 +114,7 @@ static bool append_activation(dnnl_post_ops_t ops, clip_activation act)
     case CLIP_ACT_GELU_TANH: kind = dnnl_eltwise_gelu_tanh; break;
     case CLIP_ACT_QUICK_GELU: kind = dnnl_eltwise_swish, alpha = 1.702f; break;
     case CLIP_ACT_RELU6: kind = dnnl_eltwise_clip, beta = 6; break;
+    case CLIP_ACT_RELU: kind = dnnl_eltwise_relu; break;
     }
 #if DNNL_VERSION_MAJOR >= 3
     return dnnl_post_ops_append_eltwise(ops, kind, alpha, beta) == dnnl_success;

@@ -26,7 +26,7 @@ int clip_dnn_use_threads(int n);
 CLIP_MUST_USE clip_status clip_dnn_create(clip_dnn **out, clip_error *err);
 void clip_dnn_destroy(clip_dnn *d);
 
-/* y = act(x Wᵀ + b), or y += x Wᵀ + b when `add`. */
+/* y = act(x Wᵀ + b), or act(y + x Wᵀ + b) when `add`. */
 typedef struct clip_matmul_spec {
     int rows, in, out;
     size_t ldx, ldy;          /* elements from row to row; 0: dense */
@@ -52,7 +52,7 @@ void clip_packed_destroy(clip_packed *p);
 CLIP_MUST_USE bool clip_matmul_run(clip_matmul *m, const clip_packed *w, const void *x, void *y, void *scratch);
 
 
-/* y = act(conv(x) + b), or y += conv(x) + b when `add`. Square images, channels last: x: [images][side][side][in]. */
+/* y = act(conv(x) + b), or act(y + conv(x) + b) when `add`. Square images, channels last: x: [images][side][side][in]. */
 typedef struct clip_conv_spec {
     int images, side, in, out, kernel, stride;
     int pad_before, pad_after;  /* zeros at the top and left, at the bottom and right */

@@ -51,6 +51,7 @@ static float apply(float x, clip_activation act)
     case CLIP_ACT_GELU_TANH: return 0.5f * x * (1 + tanhf(0.79788456f * (x + 0.044715f * x * x * x)));
     case CLIP_ACT_QUICK_GELU: return x / (1 + expf(-1.702f * x));
     case CLIP_ACT_RELU6: return x < 0 ? 0 : x > 6 ? 6 : x;
+    case CLIP_ACT_RELU: return x < 0 ? 0 : x;
     case CLIP_ACT_NONE: break;
     }
     return x;

@@ -64,6 +64,7 @@ INLINE vf v_activate(vf x, clip_activation act)
     case CLIP_ACT_GELU_TANH: return v_gelu_tanh(x);
     case CLIP_ACT_QUICK_GELU: return x * v_sigmoid(v_set(1.702f) * x);
     case CLIP_ACT_RELU6: return v_max(v_set(0.0f), v_min(v_set(6.0f), x));
+    case CLIP_ACT_RELU: return v_max(v_set(0.0f), x);
     case CLIP_ACT_NONE: break;
     }
     return x;

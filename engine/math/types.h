@@ -18,7 +18,8 @@ typedef enum clip_activation {
     CLIP_ACT_GELU,       /* x/2 (1 + erf(x/sqrt 2)) */
     CLIP_ACT_GELU_TANH,  /* its tanh approximation */
     CLIP_ACT_QUICK_GELU, /* x sigmoid(1.702 x): OpenAI's */
-    CLIP_ACT_RELU6
+    CLIP_ACT_RELU6,
+    CLIP_ACT_RELU
 } clip_activation;
 
 #endif

@@ -4,6 +4,7 @@
  *     model_cfg.embed_dim                    length of a vector
  *     model_cfg.quick_gelu                   activation of both towers: QuickGELU, else exact GELU
  *     model_cfg.vision_cfg                   image_size, layers 12, width 768, head_width 64, mlp_ratio 4, patch_size 16; or
+ *                                            a ResNet's four layers [3, 4, 6, 3], width, head_width 64; or
  *                                            timm_model_name tf_efficientnet_lite0..4, timm_pool, timm_proj, timm_proj_bias
  *     model_cfg.text_cfg                     context_length 77, vocab_size 49408, width 512, heads 8, layers 12, mlp_ratio 4
  *     preprocess_cfg                         size, mean, std, interpolation, resize_mode
@@ -78,10 +79,6 @@ static void open_clip_vit(clip_json_reader *r, const json_t *cfg, clip_image_con
     refuse(r, cfg, other_vision);
     require(r, cfg, "pool_type", "tok");
     require(r, cfg, "pos_embed_type", "learnable");
-    if (json_is_array(json_object_get(cfg, "layers"))) {
-        clip_json_fail(r, CLIP_E_UNSUPPORTED, "layers", "describes a ResNet, which is not supported yet");
-        return;
-    }
     image->kind = CLIP_IMAGE_VIT;
     image->stack.width = clip_json_int(r, cfg, "width", 768, 1, MAX_WIDTH);
     image->stack.layers = clip_json_int(r, cfg, "layers", 12, 1, MAX_LAYERS);
@@ -93,6 +90,27 @@ static void open_clip_vit(clip_json_reader *r, const json_t *cfg, clip_image_con
         image->stack.heads = 1;
     }
     open_clip_stack(r, cfg, &image->stack);
+}
+
+/* Features are 32 times as wide as the stem and, on each side, a 32nd of the image: five halvings, the first rounding up. */
+static void open_clip_resnet(clip_json_reader *r, const json_t *cfg, clip_image_config *image)
+{
+    const json_t *layers = json_object_get(cfg, "layers");
+    refuse(r, cfg, other_vision);
+    image->kind = CLIP_IMAGE_RESNET;
+    image->stack.width = clip_json_int(r, cfg, "width", 768, 2, MAX_WIDTH / 32);
+    for (size_t i = 0; i < 4; i++) {
+        json_int_t n = json_integer_value(json_array_get(layers, i));
+        image->stages[i] = n >= 1 && n <= MAX_LAYERS ? (int)n : 0;
+    }
+    if (json_array_size(layers) != 4 || !image->stages[0] || !image->stages[1] || !image->stages[2] || !image->stages[3])
+        clip_json_fail(r, CLIP_E_FORMAT, "layers", "are not four numbers of blocks");
+    int features = 32 * image->stack.width, head = clip_json_int(r, cfg, "head_width", 64, 1, MAX_WIDTH);
+    image->stack.heads = features / head;
+    if (image->stack.heads < 1 || image->stack.heads > MAX_HEADS || features % image->stack.heads)
+        clip_json_fail(r, CLIP_E_FORMAT, "head_width", "does not suit the width");
+    if (image->size < 32 || image->size % 32 == 31)
+        clip_json_fail(r, CLIP_E_FORMAT, "image_size", "does not suit a ResNet");
 }
 
 static void open_clip_timm(clip_json_reader *r, const json_t *cfg, const char *timm, clip_image_config *image)
@@ -163,6 +181,7 @@ static void open_clip_model(clip_json_reader *r, const json_t *root, clip_config
     out->image.size = clip_json_square(r, vision, "image_size", 224, 1, MAX_IMAGE);
     const char *timm = clip_json_string(r, vision, "timm_model_name", "");
     if (*timm) open_clip_timm(r, vision, timm, &out->image);
+    else if (json_is_array(json_object_get(vision, "layers"))) open_clip_resnet(r, vision, &out->image);
     else open_clip_vit(r, vision, &out->image);
     open_clip_text(r, text, &out->text);
     open_clip_preprocess(r, clip_json_object(r, root, "preprocess_cfg"), &out->image);

@@ -14,14 +14,15 @@ typedef struct clip_stack_config {
     float eps;                     /* of its layer norms */
 } clip_stack_config;
 
-typedef enum clip_image_kind { CLIP_IMAGE_VIT = 0, CLIP_IMAGE_EFFICIENTNET_LITE } clip_image_kind;
+typedef enum clip_image_kind { CLIP_IMAGE_VIT = 0, CLIP_IMAGE_EFFICIENTNET_LITE, CLIP_IMAGE_RESNET } clip_image_kind;
 
 typedef enum clip_head_kind { CLIP_HEAD_NONE = 0, CLIP_HEAD_LINEAR, CLIP_HEAD_MLP } clip_head_kind;
 
 typedef struct clip_image_config {
     clip_image_kind kind;
     int size;                /* pixels, both sides */
-    clip_stack_config stack; /* ViT */
+    clip_stack_config stack; /* ViT; of a ResNet only the stem's width, and the heads of its pooling */
+    int stages[4];           /* ResNet: blocks in each */
     int patch;               /* ViT; need not divide size: what is left over is not looked at */
     int variant;             /* EfficientNet-Lite 0..4 */
     clip_head_kind head;     /* EfficientNet-Lite */

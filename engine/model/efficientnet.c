@@ -47,19 +47,9 @@ static void take_vector(conv_binder *b, const char *prefix, const char *name, in
     b->status = clip_weights_take(b->s, full, 1, &size, out, b->err);
 }
 
-/* c's sizes are set; finds prefix + conv + ".weight" and the four vectors of prefix + norm. */
 static void take_conv(conv_binder *b, const char *prefix, const char *conv, const char *norm, clip_conv_weights *c)
 {
-    char full[192], bn[128];
-    if (b->status) return;
-    snprintf(full, sizeof full, "%s%s.weight", prefix, conv);
-    snprintf(bn, sizeof bn, "%s%s", prefix, norm);
-    b->status = clip_weights_take(b->s, full, 4, (int64_t[]){c->out, c->depthwise ? 1 : c->in, c->kernel, c->kernel}, &c->w,
-                                  b->err);
-    take_vector(b, bn, ".weight", c->out, &c->gain);
-    take_vector(b, bn, ".bias", c->out, &c->bias);
-    take_vector(b, bn, ".running_mean", c->out, &c->mean);
-    take_vector(b, bn, ".running_var", c->out, &c->var);
+    if (!b->status) b->status = clip_conv_weights_take(b->s, prefix, conv, norm, c, b->err);
 }
 
 static void take_block(conv_binder *b, int stage, int index, int in, int out, clip_efficientnet_block *k)
@@ -68,11 +58,11 @@ static void take_block(conv_binder *b, int stage, int index, int in, int out, cl
     int stride = index ? 1 : stage_stride[stage], wide = stage ? in * EXPANSION : in;
     snprintf(prefix, sizeof prefix, "visual.trunk.blocks.%d.%d.", stage, index);
     k->depthwise = (clip_conv_weights){.in = wide, .out = wide, .kernel = stage_kernel[stage], .stride = stride,
-                                       .depthwise = true, .relu6 = true};
+                                       .depthwise = true, .act = CLIP_ACT_RELU6};
     k->shrink = (clip_conv_weights){.in = wide, .out = out, .kernel = 1, .stride = 1};
     k->skip = stride == 1 && in == out;
     if (stage) {
-        k->expand = (clip_conv_weights){.in = in, .out = wide, .kernel = 1, .stride = 1, .relu6 = true};
+        k->expand = (clip_conv_weights){.in = in, .out = wide, .kernel = 1, .stride = 1, .act = CLIP_ACT_RELU6};
         take_conv(b, prefix, "conv_pw", "bn1", &k->expand);
     }
     take_conv(b, prefix, "conv_dw", stage ? "bn2" : "bn1", &k->depthwise);
@@ -111,12 +101,12 @@ clip_status clip_efficientnet_bind(const clip_safetensors *s, const clip_config 
     for (int i = 0; i < STAGES; i++) count += depth[i];
     out->blocks = calloc((size_t)count, sizeof *out->blocks);
     if (!out->blocks) return clip_fail(err, CLIP_E_MEMORY, "out of memory");
-    out->stem = (clip_conv_weights){.in = 3, .out = in, .kernel = 3, .stride = 2, .relu6 = true};
+    out->stem = (clip_conv_weights){.in = 3, .out = in, .kernel = 3, .stride = 2, .act = CLIP_ACT_RELU6};
     take_conv(&b, "visual.trunk.", "conv_stem", "bn1", &out->stem);
     for (int stage = 0; stage < STAGES; stage++)
         for (int i = 0; i < depth[stage]; i++, in = width[stage])
             take_block(&b, stage, i, in, width[stage], &out->blocks[out->count++]);
-    out->head = (clip_conv_weights){.in = in, .out = CLIP_EFFICIENTNET_FEATURES, .kernel = 1, .stride = 1, .relu6 = true};
+    out->head = (clip_conv_weights){.in = in, .out = CLIP_EFFICIENTNET_FEATURES, .kernel = 1, .stride = 1, .act = CLIP_ACT_RELU6};
     take_conv(&b, "visual.trunk.", "conv_head", "bn2", &out->head);
     take_head(&b, c, out);
     return b.status;

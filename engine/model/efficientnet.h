@@ -2,18 +2,10 @@
 #ifndef CLIP_EFFICIENTNET_H
 #define CLIP_EFFICIENTNET_H
 
-#include "engine/model/weights.h"
+#include "engine/model/conv_weights.h"
 
 /* Channels behind the last convolution, in every variant. */
 #define CLIP_EFFICIENTNET_FEATURES 1280
-
-/* A convolution without bias and the batch norm behind it, which is folded into it when it is packed. */
-typedef struct clip_conv_weights {
-    clip_view w;                      /* [out][in / groups][kernel][kernel] */
-    clip_view gain, bias, mean, var;  /* [out] */
-    int in, out, kernel, stride;
-    bool depthwise, relu6;
-} clip_conv_weights;
 
 typedef struct clip_efficientnet_block {
     clip_conv_weights expand;         /* 1x1; absent (out 0) in stage 0 */

@@ -17,7 +17,6 @@
  * are folded into the weights; activations and sums ride on the convolutions. Convolutions pad as TensorFlow's SAME: what is
  * odd goes to the bottom and right. Images go through the convolutions one at a time, because a batch's activations would not
  * stay in the caches; only the projection takes the pass together, since one image would read its weights for itself. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,8 +103,7 @@ static int append(net *t, const clip_conv_weights *w, int side, int from, int to
     *l = (net_layer){.w = w, .from = half && from == X ? NARROW : from, .to = to, .name = name};
     l->spec = (clip_conv_spec){.images = 1, .side = side, .in = w->in, .out = w->out, .kernel = w->kernel,
                                .stride = w->stride, .depthwise = w->depthwise, .add = add,
-                               .act = w->relu6 ? CLIP_ACT_RELU6 : CLIP_ACT_NONE,
-                               .type = half ? CLIP_T_BF16 : CLIP_T_F32,
+                               .act = w->act, .type = half ? CLIP_T_BF16 : CLIP_T_F32,
                                .y_type = half && !name ? CLIP_T_BF16 : CLIP_T_F32};
     set_padding(&l->spec);
     return clip_conv_side(&l->spec);
@@ -128,29 +126,6 @@ static void list_layers(net *t)
 
 /* ---- packing ----------------------------------------------------------------------------------------------------- */
 
-/* Weights and norm as one: w' = w gain / sqrt(var + eps), b' = bias - mean gain / sqrt(var + eps). */
-static clip_status pack_conv(net *t, int i, clip_error *err)
-{
-    const clip_conv_weights *c = t->layers[i].w;
-    size_t out = (size_t)c->out, each = (size_t)c->w.count / out;
-    float *space = clip_aligned_alloc(((size_t)c->w.count + 4 * out) * sizeof *space);
-    if (!space) return clip_fail(err, CLIP_E_MEMORY, "out of memory for the weights of %s", t->model->dir);
-    float *w = space, *gain = w + c->w.count, *bias = gain + out, *mean = bias + out, *var = mean + out;
-    clip_view_read(t->k, c->w, w);
-    clip_view_read(t->k, c->gain, gain);
-    clip_view_read(t->k, c->bias, bias);
-    clip_view_read(t->k, c->mean, mean);
-    clip_view_read(t->k, c->var, var);
-    for (size_t o = 0; o < out; o++) {
-        double scale = gain[o] / sqrt(var[o] + NORM_EPS);
-        bias[o] = (float)(bias[o] - mean[o] * scale);
-        for (size_t j = 0; j < each; j++) w[o * each + j] = (float)(w[o * each + j] * scale);
-    }
-    clip_status s = clip_conv_pack(t->workers[0].convs[i], w, bias, &t->layers[i].packed, err);
-    free(space);
-    return s;
-}
-
 static clip_status pack_linear(net *t, const clip_matmul *m, clip_view w, clip_view bias, size_t out, clip_packed **packed,
                                clip_error *err)
 {
@@ -169,7 +144,7 @@ static clip_status pack_all(net *t, clip_error *err)
     const net_worker *first = &t->workers[0];
     size_t dim = (size_t)t->model->config.dim;
     clip_status s = CLIP_OK;
-    for (int i = 0; i < t->count && !s; i++) s = pack_conv(t, i, err);
+    for (int i = 0; i < t->count && !s; i++) s = clip_conv_weights_pack(t->k, t->model->file, t->layers[i].w, NORM_EPS, first->convs[i], &t->layers[i].packed, err);
     if (!s && first->fc1[0]) s = pack_linear(t, first->fc1[0], w->fc1, w->fc1_bias, first->fc2[0] ? 2 * dim : dim, &t->fc1, err);
     if (!s && first->fc2[0]) s = pack_linear(t, first->fc2[0], w->fc2, w->fc2_bias, dim, &t->fc2, err);
     return s;

@@ -110,6 +110,8 @@ static clip_status bind(clip_model *m, clip_error *err)
     if (m->info.has_image && m->config.image.kind == CLIP_IMAGE_VIT) s = clip_vit_bind(m->file, &m->config, &m->vit, err);
     if (m->info.has_image && m->config.image.kind == CLIP_IMAGE_EFFICIENTNET_LITE)
         s = clip_efficientnet_bind(m->file, &m->config, &m->efficientnet, err);
+    if (m->info.has_image && m->config.image.kind == CLIP_IMAGE_RESNET)
+        s = clip_resnet_bind(m->file, &m->config, &m->resnet, err);
     if (!s && m->info.has_text) s = clip_text_bind(m->file, &m->config, &m->text, err);
     return s;
 }
@@ -126,6 +128,9 @@ static void describe(clip_model *m)
     clip_model_info *info = &m->info;
     if (c->image.kind == CLIP_IMAGE_VIT)
         snprintf(m->image_arch, sizeof m->image_arch, "ViT %dx%d/%d", i->layers, i->width, c->image.patch);
+    else if (c->image.kind == CLIP_IMAGE_RESNET)
+        snprintf(m->image_arch, sizeof m->image_arch, "ResNet %d-%d-%d-%dx%d", c->image.stages[0], c->image.stages[1],
+                 c->image.stages[2], c->image.stages[3], i->width);
     else snprintf(m->image_arch, sizeof m->image_arch, "EfficientNet-Lite%d", c->image.variant);
     snprintf(m->text_arch, sizeof m->text_arch, "transformer %dx%d", t->layers, t->width);
     for (size_t n = 0; n < clip_safetensors_count(m->file); n++) {
@@ -179,6 +184,7 @@ void clip_model_close(clip_model *m)
     clip_tokenizer_close(m->tokenizer);
     free(m->vit.blocks);
     free(m->efficientnet.blocks);
+    free(m->resnet.blocks);
     free(m->text.blocks);
     clip_safetensors_close(m->file);
     pthread_mutex_destroy(&m->lock);

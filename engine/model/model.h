@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "engine/model/efficientnet.h"
+#include "engine/model/resnet.h"
 #include "engine/model/tokenizer.h"
 #include "engine/model/weights.h"
 
@@ -14,6 +15,7 @@ struct clip_model {
     clip_safetensors *file;
     clip_vit_weights vit;                   /* bound when config.image.kind says so and info.has_image */
     clip_efficientnet_weights efficientnet;
+    clip_resnet_weights resnet;
     clip_text_weights text;                 /* bound when info.has_text */
     char *dir, *name, image_arch[48], text_arch[48];
     pthread_mutex_t lock;                   /* guards: */

@@ -7,6 +7,7 @@
 #define CLIP_TOWER_H
 
 #include "engine/clip.h"
+#include "engine/model/config.h"
 
 /* Called after each layer with its output, in tests only: [rows][width] floats. */
 typedef void (*clip_tap)(void *context, const char *layer, const float *x, size_t rows, size_t width);
@@ -33,6 +34,13 @@ typedef struct clip_image_tower_kind {
 
 extern const clip_image_tower_kind clip_vit_tower;
 extern const clip_image_tower_kind clip_efficientnet_tower;
+extern const clip_image_tower_kind clip_resnet_tower;
+
+/* The tower of each clip_image_kind. */
+static inline const clip_image_tower_kind *clip_image_tower_of(clip_image_kind kind)
+{
+    return kind == CLIP_IMAGE_VIT ? &clip_vit_tower : kind == CLIP_IMAGE_RESNET ? &clip_resnet_tower : &clip_efficientnet_tower;
+}
 
 typedef struct clip_text_tower clip_text_tower;
 

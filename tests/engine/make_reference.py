@@ -121,6 +121,14 @@ def record_trunk(r, trunk):
     r.tokens("image.head", trunk.bn2, rows)
 
 
+def record_resnet(r, visual):
+    rows = lambda x: x.permute(0, 2, 3, 1)
+    r.tokens("image.embedding", visual.avgpool, rows)
+    for stage in (visual.layer1, visual.layer2, visual.layer3, visual.layer4):
+        for b in stage:
+            r.tokens("image.block", b, rows)
+
+
 def run(r, size, mean, std, encode_image, encode_text):
     x = images(size).permute(0, 3, 1, 2).to(torch.get_default_dtype()) / 255
     x = (x - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
@@ -159,6 +167,8 @@ def make_open_clip(name, dtype, vision, text, quick_gelu=False, separate_text=Fa
     size, r = vision["image_size"], Recorder()
     if "timm_model_name" in vision:
         record_trunk(r, model.visual.trunk)
+    elif isinstance(vision["layers"], list):
+        record_resnet(r, model.visual)
     else:
         r.tokens("image.embedding", model.visual.ln_pre)
         record_blocks(r, "image", model.visual.transformer.resblocks, lambda x: x[:, 0], lambda x: x)
@@ -221,6 +231,12 @@ MODELS = {
     "lite2_linear_f32": lambda n: make_open_clip(n, torch.float32, lite(2, 68, "linear"), SMALL_TEXT, dim=32, **HALVES),
     "lite3_mlp_f16": lambda n: make_open_clip(n, torch.float16, lite(3, 50, "mlp"), SMALL_TEXT, dim=32, **HALVES),
     "lite4_mlp_f16": lambda n: make_open_clip(n, torch.float16, lite(4, 64, "mlp"), SMALL_TEXT, dim=32, **HALVES),
+    "resnet_quick_f16": lambda n: make_open_clip(n, torch.float16, {"image_size": 96, "layers": [1, 2, 1, 2], "width": 16, "head_width": 32,
+                                                 "patch_size": None}, SMALL_TEXT, quick_gelu=True, dim=32),
+    "resnet_gelu_f32": lambda n: make_open_clip(n, torch.float32, {"image_size": 70, "layers": [2, 1, 1, 1], "width": 12, "patch_size": None},
+                                                SMALL_TEXT, dim=20),
+    "resnet_deep_bf16": lambda n: make_open_clip(n, torch.bfloat16, {"image_size": 33, "layers": [3, 4, 6, 3], "width": 10, "head_width": 64,
+                                                 "patch_size": None}, SMALL_TEXT, separate_text=True, dim=24),
 }
 
 if __name__ == "__main__":

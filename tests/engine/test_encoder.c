@@ -188,11 +188,12 @@ static void a_vector_that_is_not_finite_is_an_error(void **state)
 /* oneDNN falls back to reference code, a hundred times slower, without a word. */
 static void no_layer_runs_on_reference_code(void **state)
 {
-    static const char *const names[] = {"vit_quick_f32", "vit_gelu_f16", "lite0_mlp_f16", "lite2_linear_f32", "lite4_mlp_f16"};
+    static const char *const names[] = {"vit_quick_f32", "vit_gelu_f16", "lite0_mlp_f16", "lite2_linear_f32", "lite4_mlp_f16",
+                                        "resnet_quick_f16"};
     int before = clip_dnn_use_threads(1);
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 6; i++) {
         clip_model *m = open_model(made_model(names[i]));
-        const clip_image_tower_kind *kind = i < 2 ? &clip_vit_tower : &clip_efficientnet_tower;
+        const clip_image_tower_kind *kind = clip_image_tower_of(m->config.image.kind);
         clip_image_tower *t;
         const char *name;
         int n = 0;

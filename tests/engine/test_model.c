@@ -340,12 +340,20 @@ static void open_clip_defaults_are_open_clips(void **state)
     assert_int_equal(c.image.fit, CLIP_FIT_SQUASH);
     assert_true(c.image.bilinear);
     assert_float_equal(c.image.std[2], 0.5f, 0);
+
+    assert_int_equal(open_clip("\"image_size\":288,\"width\":80,\"layers\":[4,6,10,6],\"patch_size\":null", "", "", "\"size\":288", &c, &err), CLIP_OK);
+    assert_int_equal(c.image.kind, CLIP_IMAGE_RESNET);
+    assert_int_equal(c.image.stages[2], 10);
+    assert_int_equal(c.image.stack.heads, 40);
 }
 
 static void what_would_change_the_arithmetic_is_refused_by_name(void **state)
 {
     static const struct { const char *vision, *text, *rest, *preprocess, *says; } bad[] = {
-        {"\"layers\":[3,4,6,3]", "", "", "", "layers"}, {"\"pool_type\":\"avg\"", "", "", "", "pool_type"},
+        {"\"layers\":[3,4,6]", "", "", "", "layers"}, {"\"layers\":[3,4,6,0],\"width\":64", "", "", "", "layers"},
+        {"\"layers\":[3,4,6,1e9],\"width\":64", "", "", "", "layers"}, {"\"layers\":[3,4,6,3]", "", "", "", "width"},
+        {"\"layers\":[3,4,6,3],\"width\":64,\"head_width\":2049", "", "", "", "head_width"},
+        {"\"layers\":[3,4,6,3],\"width\":64,\"image_size\":255", "", "", "", "image_size"}, {"\"pool_type\":\"avg\"", "", "", "", "pool_type"},
         {"\"ls_init_value\":0.1", "", "", "", "ls_init_value"}, {"\"attentional_pool\":true", "", "", "", "attentional_pool"},
         {"\"no_ln_pre\":true", "", "", "", "no_ln_pre"}, {"\"timm_model_name\":\"convnext_tiny\"", "", "", "", "timm_model_name"},
         {"\"timm_model_name\":\"tf_efficientnet_lite7\"", "", "", "", "timm_model_name"},

@@ -96,7 +96,7 @@ static void image_tower(const clip_model *m, const clip_tower_options *o, watche
 {
     clip_error err = {0};
     clip_image_tower *t;
-    const clip_image_tower_kind *kind = m->config.image.kind == CLIP_IMAGE_VIT ? &clip_vit_tower : &clip_efficientnet_tower;
+    const clip_image_tower_kind *kind = clip_image_tower_of(m->config.image.kind);
     float *v = malloc(MADE_IMAGES * (size_t)m->config.dim * sizeof *v);
     uint8_t *images = made_images(m->config.image.size);
     if (kind->create(m, o, &t, &err)) fail_msg("%s", err.text);
@@ -155,6 +155,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         MODEL("vit_quick_f32"), MODEL("vit_gelu_f16"), MODEL("vit_gelu_bf16"), MODEL("hf_quick_f16"), MODEL("hf_gelu_f32"),
         MODEL("lite0_mlp_f16"), MODEL("lite1_linear_bf16"), MODEL("lite2_linear_f32"), MODEL("lite3_mlp_f16"), MODEL("lite4_mlp_f16"),
+        MODEL("resnet_quick_f16"), MODEL("resnet_gelu_f32"), MODEL("resnet_deep_bf16"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,6 +26,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     if (s) return 0;
     check(&c.text.stack);
     if (c.image.kind == CLIP_IMAGE_VIT) check(&c.image.stack);
+    if (c.image.kind == CLIP_IMAGE_RESNET) {
+        const clip_stack_config *k = &c.image.stack;
+        if (k->width < 2 || k->width > 256 || k->heads < 1 || 32 * k->width % k->heads || c.image.size < 32) __builtin_trap();
+        for (int i = 0; i < 4; i++)
+            if (c.image.stages[i] < 1 || c.image.stages[i] > 128) __builtin_trap();
+    }
     if (c.dim < 1 || c.image.size < 1 || c.image.size > 1024 || c.text.vocab < 2 || c.text.context < 2) __builtin_trap();
     for (int i = 0; i < 3; i++)
         if (!(c.image.std[i] > 0)) __builtin_trap();

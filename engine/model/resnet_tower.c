@@ -1,0 +1,354 @@
+/* resnet_tower.c: runs CLIP's ResNets. See resnet.c for what they consist of.
+ *
+ * The network is a list of convolutions and 2x2 means, each from one buffer to another. A block reads x and leaves its result
+ * in x, or, where it has a shortcut, in the other of two buffers that then change places:
+ *
+ *     shortcut     x (halved into a) -> y           only where the shape changes
+ *     conv1        x -> a
+ *     conv2        a -> b
+ *     conv3        b (halved into a) -> x or y, added to what is there, then ReLU
+ *
+ * Batch norms (eps 1e-5) are folded into the weights; ReLU and sums ride on the convolutions. Images go through the
+ * convolutions one at a time, because a batch's activations would not stay in the caches. The attention pooling takes the
+ * pass together: its four matrices are a quarter of an RN50's weights, and one image would read them for itself. It has a
+ * single query, the mean, so only keys and values are computed for the other tokens. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "engine/math/arena.h"
+#include "engine/math/dnn.h"
+#include "engine/math/layers.h"
+#include "engine/model/block.h"
+#include "engine/model/model.h"
+#include "engine/model/tower.h"
+
+#define NORM_EPS 1e-5
+
+enum { PIXELS = 0, X, Y, A, B, BUFFERS };
+
+typedef struct net_layer {
+    const clip_conv_weights *w; /* NULL: 2x2 means */
+    clip_conv_spec spec;        /* of means only side and in */
+    int from, to;               /* buffers */
+    const char *name;           /* for the tap; NULL inside a block */
+    clip_packed *packed;
+} net_layer;
+
+/* The products of the pooling over so many images. */
+typedef struct net_plan {
+    clip_matmul *q, *kv, *c;
+} net_plan;
+
+/* What one thread needs for itself. */
+typedef struct net_worker {
+    clip_dnn *dnn;
+    clip_conv **convs;          /* [layers]; NULL for means */
+    net_plan plans[2];          /* the batch, and one image */
+    void *memory, *scratch;
+    float *buffers[BUFFERS];    /* [side][side][channels] */
+    float *tokens;              /* [batch][1 + side side][features] */
+    float *q, *kv, *pooled;     /* [batch][features], [batch][1 + side side][2 features], [batch][features] */
+    float *mha;
+} net_worker;
+
+typedef struct net {
+    const clip_model *model;
+    const clip_kernels *k;
+    clip_tower_options options;
+    int side, tokens, features;
+    net_layer *layers;
+    int count, last;            /* last: the buffer that the features end up in */
+    net_worker *workers;
+    clip_packed *q, *kv, *c;
+    float *positions;           /* [tokens][features] */
+} net;
+
+static void worker_finish(net_worker *w, int layers)
+{
+    for (int i = 0; w->convs && i < layers; i++) clip_conv_destroy(w->convs[i]);
+    for (int p = 0; p < 2; p++) {
+        clip_matmul_destroy(w->plans[p].q);
+        clip_matmul_destroy(w->plans[p].kv);
+        clip_matmul_destroy(w->plans[p].c);
+    }
+    clip_dnn_destroy(w->dnn);
+    free(w->convs);
+    free(w->memory);
+}
+
+static void net_destroy(clip_image_tower *tower)
+{
+    net *t = (net *)tower;
+    if (!t) return;
+    for (int i = 0; t->workers && i < t->options.workers; i++) worker_finish(&t->workers[i], t->count);
+    for (int i = 0; t->layers && i < t->count; i++) clip_packed_destroy(t->layers[i].packed);
+    clip_packed_destroy(t->q);
+    clip_packed_destroy(t->kv);
+    clip_packed_destroy(t->c);
+    free(t->layers);
+    free(t->workers);
+    free(t->positions);
+    free(t);
+}
+
+/* ---- the list ---------------------------------------------------------------------------------------------------- */
+
+/* Each appends a layer and returns the side of what comes out of it. */
+static int append_conv(net *t, const clip_conv_weights *w, int side, int from, int to)
+{
+    net_layer *l = &t->layers[t->count++];
+    *l = (net_layer){.w = w, .from = from, .to = to};
+    l->spec = (clip_conv_spec){.images = 1, .side = side, .in = w->in, .out = w->out, .kernel = w->kernel,
+                               .stride = w->stride, .pad_before = w->kernel / 2, .pad_after = w->kernel / 2, .act = w->act};
+    return clip_conv_side(&l->spec);
+}
+
+static int append_mean(net *t, int side, int channels, int from, int to)
+{
+    t->layers[t->count++] = (net_layer){.spec = {.side = side, .in = channels, .out = channels, .kernel = 2, .stride = 2},
+                                        .from = from, .to = to};
+    return side / 2;
+}
+
+/* *x: the buffer of the block's input, then of its output. */
+static int append_block(net *t, const clip_resnet_block *b, int side, int *x)
+{
+    int small = b->halves ? side / 2 : side, to = *x;
+    if (b->shortcut.out) {
+        to = *x == X ? Y : X;
+        if (b->halves) append_mean(t, side, b->shortcut.in, *x, A);
+        append_conv(t, &b->shortcut, small, b->halves ? A : *x, to);
+    }
+    append_conv(t, &b->conv1, side, *x, A);
+    append_conv(t, &b->conv2, side, A, B);
+    if (b->halves) append_mean(t, side, b->conv2.out, B, A);
+    append_conv(t, &b->conv3, small, b->halves ? A : B, to);
+    t->layers[t->count - 1].spec.add = true;
+    t->layers[t->count - 1].name = "block";
+    *x = to;
+    return small;
+}
+
+#define STEM_LAYERS 4
+#define BLOCK_LAYERS 6
+
+static void list_layers(net *t)
+{
+    const clip_resnet_weights *w = &t->model->resnet;
+    int side = append_conv(t, &w->stem[0], t->model->config.image.size, PIXELS, A), x = X;
+    append_conv(t, &w->stem[1], side, A, B);
+    append_conv(t, &w->stem[2], side, B, A);
+    side = append_mean(t, side, w->stem[2].out, A, X);
+    t->layers[t->count - 1].name = "embedding";
+    for (int i = 0; i < w->count; i++) side = append_block(t, &w->blocks[i], side, &x);
+    t->last = x;
+}
+
+/* ---- making ------------------------------------------------------------------------------------------------------- */
+
+/* Views one above the other as one matrix, biases the same way. */
+static clip_status pack_linear(net *t, const clip_matmul *m, const clip_view *w, const clip_view *bias, int n,
+                               clip_packed **packed, clip_error *err)
+{
+    size_t count = 0, outs = 0;
+    for (int i = 0; i < n; i++) count += (size_t)w[i].count, outs += (size_t)bias[i].count;
+    float *space = clip_aligned_alloc((count + outs) * sizeof *space), *at = space, *b = space + count;
+    if (!space) return clip_fail(err, CLIP_E_MEMORY, "out of memory for the weights of %s", t->model->dir);
+    for (int i = 0; i < n; at += w[i].count, b += bias[i].count, i++) {
+        clip_view_read(t->k, w[i], at);
+        clip_view_read(t->k, bias[i], b);
+        clip_safetensors_release(t->model->file, w[i].data, (size_t)w[i].count * clip_type_size(w[i].type));
+    }
+    clip_status s = clip_packed_create(m, space, space + count, packed, err);
+    free(space);
+    return s;
+}
+
+static clip_status pack_all(net *t, clip_error *err)
+{
+    const clip_resnet_weights *w = &t->model->resnet;
+    const net_worker *first = &t->workers[0];
+    const clip_view kv[] = {w->k, w->v}, kv_bias[] = {w->k_bias, w->v_bias};
+    clip_status s = CLIP_OK;
+    for (int i = 0; i < t->count && !s; i++)
+        if (t->layers[i].w)
+            s = clip_conv_weights_pack(t->k, t->model->file, t->layers[i].w, NORM_EPS, first->convs[i], &t->layers[i].packed, err);
+    if (!s) s = pack_linear(t, first->plans[0].q, &w->q, &w->q_bias, 1, &t->q, err);
+    if (!s) s = pack_linear(t, first->plans[0].kv, kv, kv_bias, 2, &t->kv, err);
+    if (!s) s = pack_linear(t, first->plans[0].c, &w->c, &w->c_bias, 1, &t->c, err);
+    if (s) return s;
+    t->positions = clip_aligned_alloc((size_t)w->positions.count * sizeof *t->positions);
+    if (!t->positions) return clip_fail(err, CLIP_E_MEMORY, "out of memory for the weights of %s", t->model->dir);
+    clip_view_read(t->k, w->positions, t->positions);
+    return CLIP_OK;
+}
+
+/* Plan 1 and the other workers take the first one's packed weights. */
+static clip_status make_plan(const net *t, net_worker *w, int plan, int images, clip_error *err)
+{
+    const net_plan *like = w == t->workers && !plan ? NULL : &t->workers[0].plans[0];
+    net_plan *p = &w->plans[plan];
+    int wide = t->features, tokens = t->tokens;
+    clip_matmul_spec q = {.rows = images, .in = wide, .out = wide, .ldx = (size_t)tokens * (size_t)wide};
+    clip_matmul_spec kv = {.rows = images * tokens, .in = wide, .out = 2 * wide};
+    clip_matmul_spec c = {.rows = images, .in = wide, .out = t->model->config.dim};
+    clip_status s = clip_matmul_create(w->dnn, &q, like ? like->q : NULL, &p->q, err);
+    if (!s) s = clip_matmul_create(w->dnn, &kv, like ? like->kv : NULL, &p->kv, err);
+    if (!s) s = clip_matmul_create(w->dnn, &c, like ? like->c : NULL, &p->c, err);
+    return s;
+}
+
+static size_t most_scratch(const net *t, const net_worker *w)
+{
+    size_t most = 0, n;
+    for (int i = 0; i < t->count; i++)
+        if (w->convs[i] && (n = clip_conv_scratch(w->convs[i])) > most) most = n;
+    for (int p = 0; p < 2; p++) {
+        const clip_matmul *all[] = {w->plans[p].q, w->plans[p].kv, w->plans[p].c};
+        for (int i = 0; i < 3; i++)
+            if ((n = clip_matmul_scratch(all[i])) > most) most = n;
+    }
+    return most;
+}
+
+static void lay_out(const net *t, net_worker *w, clip_arena *a)
+{
+    size_t n = (size_t)t->options.batch, wide = (size_t)t->features, tokens = (size_t)t->tokens, most[BUFFERS] = {0};
+    most[PIXELS] = (size_t)t->model->config.image.size * (size_t)t->model->config.image.size * 3;
+    for (int i = 0; i < t->count; i++) {
+        const net_layer *l = &t->layers[i];
+        size_t side = (size_t)clip_conv_side(&l->spec), size = side * side * (size_t)l->spec.out;
+        if (size > most[l->to]) most[l->to] = size;
+    }
+    for (int i = 0; i < BUFFERS; i++) w->buffers[i] = clip_arena_floats(a, most[i]);
+    w->tokens = clip_arena_floats(a, n * tokens * wide);
+    w->q = clip_arena_floats(a, n * wide);
+    w->kv = clip_arena_floats(a, n * tokens * 2 * wide);
+    w->pooled = clip_arena_floats(a, n * wide);
+    w->mha = clip_arena_floats(a, clip_mha_scratch(1, t->tokens, t->features / t->model->config.image.stack.heads));
+    w->scratch = clip_arena_take(a, most_scratch(t, w), 1);
+}
+
+static clip_status make_worker(const net *t, net_worker *w, clip_error *err)
+{
+    const net_worker *like = w == t->workers ? NULL : t->workers;
+    w->convs = calloc((size_t)t->count, sizeof *w->convs);
+    clip_status s = w->convs ? clip_dnn_create(&w->dnn, err) : clip_fail(err, CLIP_E_MEMORY, "out of memory");
+    for (int i = 0; i < t->count && !s; i++)
+        if (t->layers[i].w) s = clip_conv_create(w->dnn, &t->layers[i].spec, like ? like->convs[i] : NULL, &w->convs[i], err);
+    if (!s) s = make_plan(t, w, 0, t->options.batch, err);
+    if (!s) s = make_plan(t, w, 1, 1, err);
+    if (s) return s;
+    clip_arena a = {0};
+    lay_out(t, w, &a);
+    if (a.used != SIZE_MAX) w->memory = clip_aligned_alloc(a.used);
+    if (!w->memory) return clip_fail(err, CLIP_E_MEMORY, "out of memory for the image tower of %s", t->model->dir);
+    lay_out(t, w, &(clip_arena){w->memory, 0});
+    return CLIP_OK;
+}
+
+static clip_status net_create(const clip_model *m, const clip_tower_options *o, clip_image_tower **out, clip_error *err)
+{
+    net *t = calloc(1, sizeof *t);
+    if (!t) return clip_fail(err, CLIP_E_MEMORY, "out of memory");
+    t->model = m;
+    t->options = *o;
+    t->k = clip_kernels_best();
+    t->side = clip_resnet_side(&m->config.image);
+    t->tokens = 1 + t->side * t->side;
+    t->features = clip_resnet_features(&m->config.image);
+    t->layers = calloc((size_t)m->resnet.count * BLOCK_LAYERS + STEM_LAYERS, sizeof *t->layers);
+    t->workers = calloc((size_t)o->workers, sizeof *t->workers);
+    clip_status s = t->layers && t->workers ? CLIP_OK : clip_fail(err, CLIP_E_MEMORY, "out of memory");
+    if (!s) list_layers(t);
+    for (int i = 0; i < o->workers && !s; i++) s = make_worker(t, &t->workers[i], err);
+    if (!s) s = pack_all(t, err);
+    if (s) net_destroy((clip_image_tower *)t);
+    else *out = (clip_image_tower *)t;
+    return s;
+}
+
+/* ---- running ------------------------------------------------------------------------------------------------------ */
+
+static void read_pixels(const net *t, const uint8_t *image, float *pixels)
+{
+    const clip_image_config *c = &t->model->config.image;
+    float scale[3], shift[3];
+    for (int i = 0; i < 3; i++) {
+        scale[i] = 1 / (255 * c->std[i]);
+        shift[i] = -c->mean[i] / c->std[i];
+    }
+    clip_layer_pixels(image, (size_t)c->size * (size_t)c->size, scale, shift, pixels);
+}
+
+/* y [side/2][side/2][n] = means of 2x2 pixels of x [side][side][n]; an odd last row and column are left out. */
+static void halve(const float *x, int side, int n, float *y)
+{
+    size_t step = (size_t)n, line = (size_t)side * step;
+    for (int i = 0; i < side / 2; i++)
+        for (int j = 0; j < side / 2; j++, y += n) {
+            const float *p = x + 2 * (size_t)i * line + 2 * (size_t)j * step;
+            for (size_t c = 0; c < step; c++) y[c] = (p[c] + p[step + c] + p[line + c] + p[line + step + c]) * 0.25f;
+        }
+}
+
+/* tokens [1 + side side][features] = the features' mean and the features, each with its position. */
+static void make_tokens(const net *t, const float *x, float *tokens)
+{
+    size_t wide = (size_t)t->features, all = (size_t)t->tokens * wide;
+    clip_layer_mean(x, 1, t->tokens - 1, t->features, tokens);
+    for (size_t i = 0; i < wide; i++) tokens[i] += t->positions[i];
+    for (size_t i = wide; i < all; i++) tokens[i] = x[i - wide] + t->positions[i];
+}
+
+static bool run_image(const net *t, net_worker *w, const uint8_t *image, float *tokens)
+{
+    read_pixels(t, image, w->buffers[PIXELS]);
+    for (int i = 0; i < t->count; i++) {
+        const net_layer *l = &t->layers[i];
+        const float *from = w->buffers[l->from];
+        size_t side = (size_t)clip_conv_side(&l->spec);
+        if (!l->w) halve(from, l->spec.side, l->spec.in, w->buffers[l->to]);
+        else if (!clip_conv_run(w->convs[i], l->packed, from, w->buffers[l->to], w->scratch)) return false;
+        if (l->name && t->options.tap)
+            t->options.tap(t->options.tap_context, l->name, w->buffers[l->to], side * side, (size_t)l->spec.out);
+    }
+    make_tokens(t, w->buffers[t->last], tokens);
+    return true;
+}
+
+/* out [n][dim] = the attention pooling of n images' tokens */
+static bool pool(const net *t, net_worker *w, const net_plan *p, int n, float *out)
+{
+    size_t wide = (size_t)t->features;
+    int heads = t->model->config.image.stack.heads, head = t->features / heads;
+    if (!clip_matmul_run(p->q, t->q, w->tokens, w->q, w->scratch)) return false;
+    if (!clip_matmul_run(p->kv, t->kv, w->tokens, w->kv, w->scratch)) return false;
+    clip_layer_mha(t->k, &(clip_mha_args){.q = w->q, .k = w->kv, .v = w->kv + wide, .ldq = wide, .ldkv = 2 * wide,
+                                          .scale = 1 / sqrtf((float)head), .out = w->pooled, .sequences = n, .queries = 1,
+                                          .keys = t->tokens, .heads = heads, .head = head, .scratch = w->mha});
+    return clip_matmul_run(p->c, t->c, w->pooled, out, w->scratch);
+}
+
+static bool net_run(clip_image_tower *tower, int worker, const uint8_t *images, int n, float *out)
+{
+    const net *t = (const net *)tower;
+    net_worker *w = &t->workers[worker];
+    size_t size = (size_t)t->model->config.image.size, each = (size_t)t->tokens * (size_t)t->features;
+    for (int i = 0; i < n; i++)
+        if (!run_image(t, w, images + (size_t)i * size * size * 3, w->tokens + (size_t)i * each)) return false;
+    return pool(t, w, &w->plans[n == t->options.batch ? 0 : 1], n, out);
+}
+
+/* The convolutions, then the pooling's products. */
+static const char *net_kernel(const clip_image_tower *tower, int i)
+{
+    const net *t = (const net *)tower;
+    const net_worker *w = &t->workers[0];
+    const clip_matmul *pooling[] = {w->plans[0].q, w->plans[0].kv, w->plans[0].c};
+    for (int l = 0; l < t->count; l++)
+        if (w->convs[l] && !i--) return clip_conv_kernel(w->convs[l]);
+    return i < 3 ? clip_matmul_kernel(pooling[i]) : NULL;
+}
+
+const clip_image_tower_kind clip_resnet_tower = {4, net_create, net_run, net_kernel, net_destroy};
