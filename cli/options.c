@@ -145,6 +145,7 @@ static const char *set_value(const cli_option *o, const char *value)
         *(const char **)o->target = value;
         return NULL;
     case CLI_LIST:
+    case CLI_COMMAND:
         return list_add(o->target, value, o) ? NULL : "less (memory ran out)";
     case CLI_CHOICE: {
         int place = choice_of(o->value, value);
@@ -181,6 +182,16 @@ static int take(reader *r, const cli_option *o, const char *shown, const char *v
     return cli_misuse(r->u, "%s needs %s, not \"%s\"", shown, expected, value);
 }
 
+/* The value of an option, wherever it stands: NULL means the next argument. */
+static int take_value(reader *r, const cli_option *o, const char *shown, const char *value)
+{
+    if (!value && r->at + 1 >= r->argc) return cli_misuse(r->u, "%s needs a value: %s %s", shown, shown, o->value);
+    int status = take(r, o, shown, value ? value : r->argv[++r->at]);
+    if (o->kind != CLI_COMMAND) return status;
+    while (status < 0 && r->at + 1 < r->argc && strcmp(r->argv[++r->at], ";") != 0) status = take(r, o, shown, r->argv[r->at]);
+    return status;
+}
+
 static int read_long(reader *r, const char *arg)
 {
     const char *name = arg + 2;
@@ -197,9 +208,7 @@ static int read_long(reader *r, const char *arg)
     snprintf(shown, sizeof shown, "--%s", o->name);
     if (o->kind == CLI_FLAG)
         return name[n] ? cli_misuse(r->u, "%s takes no value", shown) : take(r, o, shown, "");
-    if (name[n]) return take(r, o, shown, name + n + 1);
-    if (r->at + 1 >= r->argc) return cli_misuse(r->u, "%s needs a value: %s %s", shown, shown, o->value);
-    return take(r, o, shown, r->argv[++r->at]);
+    return take_value(r, o, shown, name[n] ? name + n + 1 : NULL);
 }
 
 static int read_letters(reader *r, const char *arg)
@@ -213,9 +222,7 @@ static int read_letters(reader *r, const char *arg)
             take(r, o, shown, "");
             continue;
         }
-        if (p[1]) return take(r, o, shown, p + 1);
-        if (r->at + 1 >= r->argc) return cli_misuse(r->u, "%s needs a value: %s %s", shown, shown, o->value);
-        return take(r, o, shown, r->argv[++r->at]);
+        return take_value(r, o, shown, p[1] ? p + 1 : NULL);
     }
     return -1;
 }
@@ -302,7 +309,7 @@ int cli_read(cli *c, const cli_usage *u, const cli_option *options, bool stop_at
 static void finish_lists(const cli_option *o)
 {
     for (; o && o->name; o++)
-        if (o->kind == CLI_LIST) cli_list_finish(o->target);
+        if (o->kind == CLI_LIST || o->kind == CLI_COMMAND) cli_list_finish(o->target);
 }
 
 int cli_parse(cli *c, const cli_usage *u, const cli_option *options, int argc, char **argv, int *first_operand)

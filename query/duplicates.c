@@ -7,13 +7,11 @@
  * Searches and decoding run on all threads; a store handle belongs to one thread, so each opens its own. */
 #include "query/duplicates.h"
 #include "query/parallel.h"
+#include "query/picture_file.h"
 #include "query/progress_line.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { FIRST_K = 8, MOST_K = 512, LOOK_SIDE = 256 };
 
@@ -240,18 +238,13 @@ static bool look(size_t i, int number, void *ctx)
 {
     finder *x = ctx;
     size_t place = x->to_look[i];
-    clip_picture picture = {0};
-    uint8_t *bytes = NULL;
-    size_t n = 0;
-    int fd = open(x->d->photos.items[place].where, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd >= 0 && !clip_file_read(fd, "", NULL, &bytes, &n, NULL) &&
-        !clip_picture_decode(bytes, n, NULL, LOOK_SIDE, &picture, NULL, NULL)) {
+    clip_picture picture;
+    clip_error ignored = {0};
+    if (query_picture_file(x->d->photos.items[place].where, LOOK_SIDE, &picture, &ignored) == CLIP_OK) {
         query_pixels_of(&picture, &x->d->looks[place]);
         x->seen[place] = true;
     }
     clip_picture_finish(&picture);
-    free(bytes);
-    if (fd >= 0) close(fd);
     return true;
 }
 
