@@ -34,6 +34,8 @@ static const cli_usage usage = {
         "--save NAME keeps the question with its options in the library, and @NAME asks it again; further options may "
         "follow. --saved prints the name, a tab, and the arguments (--json: \"name\", \"arguments\").\n"
         "\n"
+        QUERY_ACT_HELP "\n"
+        "\n"
         QUERY_CONDITIONS_HELP,
     .several_models = true,
     .examples = "clipsearch search a bird on a tree trunk\n"
@@ -44,7 +46,9 @@ static const cli_usage usage = {
                 "clipsearch search birds --cut --save birds; clipsearch search @birds --after 2024\n"
                 "clipsearch search a red bus --model ViT-B-32 --model ViT-L-14\n"
                 "clipsearch search flowers --in ~/Pictures/garden --after 2023-04 --before 2023-07\n"
-                "clipsearch search -0 mountains | xargs -0 feh",
+                "clipsearch search harbour --preview\n"
+                "clipsearch search harbour -k 50 --html harbour.html\n"
+                "clipsearch search mountains --exec-batch feh",
 };
 
 /* What is wrong with an argument, or 0. */
@@ -157,7 +161,7 @@ static int search(cli *c, int argc, char **argv, bool may_expand)
         int n = argc - first;
         char **words = argv + first;
         if (a.saved && (n || a.save || a.unsave)) status = cli_misuse(&usage, "--saved stands alone");
-        else if (a.saved) status = query_saved_list(c, a.find.style.json);
+        else if (a.saved) status = query_saved_list(c, a.find.show.style.json);
         else if (a.unsave) status = n ? cli_misuse(&usage, "--unsave stands alone") : query_saved_remove(c, a.unsave);
         else if (may_expand && n == 1 && words[0][0] == '@' && words[0][1]) status = expand(c, words[0] + 1, argc, given, search);
         else status = ask(c, &a, n, words, argc, given);

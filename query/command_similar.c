@@ -11,6 +11,8 @@ static const cli_usage usage = {
         "not shown among its own results; copies of it are. The vector of an indexed photo is used as it is stored, "
         "so that not even its file must be there.\n"
         "\n"
+        QUERY_ACT_HELP "\n"
+        "\n"
         QUERY_CONDITIONS_HELP,
     .several_models = true,
     .examples = "clipsearch similar ~/Pictures/sunset.jpg\n"

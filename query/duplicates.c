@@ -1,11 +1,10 @@
 /* duplicates.c: three sieves, the cheap ones first.
  *
- * Equal content: the hash that the indexer took; nothing is opened. Near in meaning: one search for each different photo, for
- * its neighbours above the threshold, through the store's cache, so that a library of 100,000 is a matter of minutes and not
- * of five billion comparisons. Equal in pixels: only photos that have such a neighbour are decoded, each once, small.
- *
- * Searches and decoding run on all threads; a store handle belongs to one thread, so each opens its own. */
+ * Equal content: the hash that the indexer took; nothing is opened. Near in meaning: the vectors of all different photos, each
+ * with each (see near_pairs.c), which takes as much memory as the vectors have numbers, 2 KB a photo. Equal in pixels: only
+ * photos that have a neighbour are decoded, each once, small. */
 #include "query/duplicates.h"
+#include "query/near_pairs.h"
 #include "query/parallel.h"
 #include "query/picture_file.h"
 #include "query/progress_line.h"
@@ -13,68 +12,79 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_K = 8, MOST_K = 512, LOOK_SIDE = 256 };
-
-typedef struct near { int64_t a, b; } near; /* ids */
-
-typedef struct worker {
-    store *s;
-    float *vector;      /* [dim] */
-    store_hit *hits;    /* [MOST_K] */
-    near *found;
-    size_t n, room;
-    clip_error err;
-} worker;
+enum { LOOK_SIDE = 256 };
 
 typedef struct finder {
     query_library *l;
-    const store_filter *filter;
-    float threshold;
     query_duplicates *d;
+    float *vectors;         /* [n_vectors][width]; later those of different photos alone */
+    int64_t *ids;           /* [n_vectors] whose they are, ascending */
+    size_t n_vectors, room, width;
+    uint32_t *places;       /* [n_vectors] of those photos in the list */
     uint32_t *represents;   /* [photos.n]: the first photo of the same content */
+    uint32_t *up;           /* [photos.n]: towards one photo of an island of neighbours */
     query_pair *pairs;
     size_t n_pairs, pairs_room;
-    worker workers[QUERY_THREADS_MOST];
     uint32_t *to_look;      /* places of the photos whose pixels are needed */
     size_t n_look;
-    bool *seen;             /* [photos.n]: the pixels are known */
+    bool *near;             /* [photos.n]: it has a neighbour */
+    bool *seen;             /* [photos.n]: its pixels are known */
+    bool failed;
     query_progress_line progress;
 } finder;
 
 /* ---- the photos ---- */
 
-typedef struct id_list { int64_t *ids; size_t n, room; bool failed; } id_list;
-
-static bool take_ids(const int64_t *ids, const float *vectors, size_t n, void *ctx)
+static bool make_room_for(finder *x, size_t n)
 {
-    id_list *l = ctx;
-    if (l->n + n > l->room) {
-        size_t room = 2 * (l->n + n);
-        int64_t *more = realloc(l->ids, room * sizeof *more);
-        if (!more) return l->failed = true, false;
-        l->ids = more, l->room = room;
-    }
-    memcpy(l->ids + l->n, ids, n * sizeof *ids);
-    l->n += n;
+    if (n <= x->room) return true;
+    size_t room = 2 * n;
+    float *vectors = aligned_alloc(64, (room * x->width * sizeof *vectors + 63) / 64 * 64);
+    int64_t *ids = realloc(x->ids, room * sizeof *ids);
+    if (ids) x->ids = ids;
+    if (vectors && x->n_vectors) memcpy(vectors, x->vectors, x->n_vectors * x->width * sizeof *vectors);
+    if (vectors) free(x->vectors), x->vectors = vectors;
+    if (!ids || !vectors) return false;
+    x->room = room;
     return true;
 }
 
-static int load(query_library *l, const store_filter *f, query_hits *out)
+static bool take_vectors(const int64_t *ids, const float *vectors, size_t n, void *ctx)
 {
-    id_list list = {0};
-    store_error err = {0};
-    int status = 0;
-    if (store_vectors_each(l->store, l->model.id, f, take_ids, &list, &err)) status = cli_fail("%s", err.text);
-    else if (list.failed || !(out->items = calloc(list.n + 1, sizeof *out->items))) status = cli_fail("memory ran out");
-    for (size_t i = 0; !status && i < list.n; i++) {
-        query_hit *h = &out->items[out->n];
-        store_status s = store_photo_get(l->store, list.ids[i], &h->photo, &err);
-        if (s == STORE_E_NOT_FOUND) continue; /* it went meanwhile */
-        if (!s) s = store_photo_where(l->store, &h->photo, &h->where, &err);
-        if (s) store_photo_finish(&h->photo), status = cli_fail("%s", err.text);
-        else out->n++;
+    finder *x = ctx;
+    size_t dim = (size_t)x->l->model.dim;
+    if (!make_room_for(x, x->n_vectors + n)) return x->failed = true, false;
+    for (size_t i = 0; i < n; i++, x->n_vectors++) {
+        float *row = x->vectors + x->n_vectors * x->width; /* [width] */
+        memcpy(row, vectors + i * dim, dim * sizeof *row);
+        memset(row + dim, 0, (x->width - dim) * sizeof *row);
+        x->ids[x->n_vectors] = ids[i];
     }
-    free(list.ids);
+    return true;
+}
+
+static int load(finder *x, const store_filter *f)
+{
+    query_hits *out = &x->d->photos;
+    store_error err = {0};
+    size_t kept = 0;
+    int status = make_room_for(x, (size_t)x->l->model.vectors / 2 + 1) ? 0 : cli_fail("memory ran out");
+    if (status) return status;
+    if (store_vectors_each(x->l->store, x->l->model.id, f, take_vectors, x, &err)) return cli_fail("%s", err.text);
+    if (x->failed || !(out->items = calloc(x->n_vectors + 1, sizeof *out->items))) return cli_fail("memory ran out");
+    for (size_t i = 0; !status && i < x->n_vectors; i++) {
+        query_hit *h = &out->items[out->n];
+        store_status s = store_photo_get(x->l->store, x->ids[i], &h->photo, &err);
+        if (s == STORE_E_NOT_FOUND) continue; /* it went meanwhile */
+        if (!s) s = store_photo_where(x->l->store, &h->photo, &h->where, &err);
+        if (s) store_photo_finish(&h->photo), status = cli_fail("%s", err.text);
+        else {
+            out->n++;
+            x->ids[kept] = x->ids[i];
+            memmove(x->vectors + kept++ * x->width, x->vectors + i * x->width, x->width * sizeof *x->vectors);
+        }
+    }
+    x->n_vectors = kept; /* as many as photos, in their order */
     return status;
 }
 
@@ -93,19 +103,6 @@ static void describe(finder *x)
             .bytes = h->photo.size, .modified = h->photo.mtime_ns, .taken = h->photo.taken ? h->photo.taken : "",
             .path = h->where};
     }
-}
-
-static int place_order(const void *key, const void *item)
-{
-    int64_t id = *(const int64_t *)key, other = ((const query_hit *)item)->photo.id;
-    return (id > other) - (id < other);
-}
-
-/* The place of the photo of this id, or n where there is none. The list is in order of id. */
-static size_t place_of(const query_hits *h, int64_t id)
-{
-    const query_hit *found = bsearch(&id, h->items, h->n, sizeof *h->items, place_order);
-    return found ? (size_t)(found - h->items) : h->n;
 }
 
 static bool add_pair(finder *x, size_t a, size_t b)
@@ -152,84 +149,46 @@ static bool pair_equals(finder *x)
 
 /* ---- near in meaning ---- */
 
-static bool keep_near(worker *w, int64_t a, int64_t b)
-{
-    if (w->n == w->room) {
-        size_t room = w->room ? 2 * w->room : 256;
-        near *more = realloc(w->found, room * sizeof *more);
-        if (!more) return false;
-        w->found = more, w->room = room;
-    }
-    w->found[w->n++] = (near){a, b};
-    return true;
-}
-
-static bool open_worker(finder *x, worker *w)
-{
-    store_error err = {0};
-    if (store_open(x->l->c->db, STORE_READ, &w->s, &err)) {
-        snprintf(w->err.text, sizeof w->err.text, "%s", err.text);
-        return false;
-    }
-    w->vector = malloc((size_t)x->l->model.dim * sizeof *w->vector);
-    w->hits = malloc(MOST_K * sizeof *w->hits);
-    return w->vector && w->hits;
-}
-
-/* Asks for more as long as even the last one is above the threshold. */
-static bool search_neighbours(size_t i, int number, void *ctx)
-{
-    finder *x = ctx;
-    worker *w = &x->workers[number];
-    int64_t id = x->d->photos.items[i].photo.id;
-    store_error err = {0};
-    size_t n = 0;
-    if (x->represents[i] != i) return true;
-    if (!w->s && !open_worker(x, w)) return false;
-    store_status s = store_vector_get(w->s, id, x->l->model.id, w->vector, &err);
-    if (s == STORE_E_NOT_FOUND) return true;
-    for (size_t k = FIRST_K; !s && k <= MOST_K; k *= 4) {
-        s = store_search(w->s, x->l->model.id, w->vector, k, x->filter, w->hits, &n, &err);
-        if (n < k || w->hits[n - 1].score < x->threshold) break;
-    }
-    if (s) snprintf(w->err.text, sizeof w->err.text, "%s", err.text);
-    for (size_t k = 0; !s && k < n && w->hits[k].score >= x->threshold; k++)
-        if (w->hits[k].photo_id != id && !keep_near(w, id, w->hits[k].photo_id)) return false;
-    return !s;
-}
-
 static void show(size_t done, void *ctx)
 {
     query_progress_show(ctx, done);
 }
 
-static bool collect(finder *x, worker *w)
+static uint32_t island_of(finder *x, uint32_t i)
 {
-    for (size_t i = 0; i < w->n; i++) {
-        size_t a = place_of(&x->d->photos, w->found[i].a), b = place_of(&x->d->photos, w->found[i].b);
-        if (a < x->d->photos.n && b < x->d->photos.n && !add_pair(x, a, x->represents[b])) return false;
-    }
+    while (x->up[i] != i) i = x->up[i] = x->up[x->up[i]];
+    return i;
+}
+
+/* Neighbours are joined at once and not listed: a series of n photos has n * n / 2 pairs. */
+static void join(size_t a, size_t b, void *ctx)
+{
+    finder *x = ctx;
+    x->near[x->places[a]] = x->near[x->places[b]] = true;
+    x->up[island_of(x, x->places[a])] = island_of(x, x->places[b]);
+}
+
+static bool pair_islands(finder *x)
+{
+    for (uint32_t i = 0; i < x->d->photos.n; i++)
+        if (x->near[i] && x->up[i] != i && !add_pair(x, i, island_of(x, i))) return false;
     return true;
 }
 
-static int pair_neighbours(finder *x)
+static int pair_neighbours(finder *x, double threshold)
 {
-    size_t n = x->d->photos.n;
-    x->progress = query_progress_begin(x->l->c, "Comparing photos", n);
-    bool well = query_parallel(query_threads(x->l->c->threads, n), n, search_neighbours, x, show, &x->progress);
-    query_progress_end(&x->progress);
-    const char *why = "";
-    for (int i = 0; i < QUERY_THREADS_MOST; i++) {
-        worker *w = &x->workers[i];
-        if (w->err.text[0]) why = w->err.text;
-        well = well && collect(x, w);
-        store_close(w->s);
-        free(w->vector);
-        free(w->hits);
-        free(w->found);
-        w->vector = NULL, w->hits = NULL, w->found = NULL, w->s = NULL;
+    size_t kept = 0;
+    for (size_t i = 0; i < x->n_vectors; i++) {
+        x->up[i] = (uint32_t)i;
+        if (x->represents[i] != i) continue;
+        x->places[kept] = (uint32_t)i;
+        memmove(x->vectors + kept++ * x->width, x->vectors + i * x->width, x->width * sizeof *x->vectors);
     }
-    return well ? 0 : cli_fail("%s", *why ? why : "memory ran out");
+    x->progress = query_progress_begin(x->l->c, "Comparing photos, part", query_near_steps(kept));
+    bool well = query_near_pairs(x->vectors, kept, x->width, (float)threshold, x->l->c->threads, join, x, show, &x->progress);
+    query_progress_end(&x->progress);
+    if (!well) return cli_fail("cannot start a thread");
+    return pair_islands(x) ? 0 : cli_fail("memory ran out");
 }
 
 /* ---- equal in pixels ---- */
@@ -248,25 +207,10 @@ static bool look(size_t i, int number, void *ctx)
     return true;
 }
 
-/* Every photo of a pair whose contents differ; of equal ones the first is looked at for all. */
-static bool list_looks(finder *x)
-{
-    size_t n = x->d->photos.n;
-    bool *wanted = calloc(n + 1, sizeof *wanted);
-    if (!wanted) return false;
-    for (size_t i = 0; i < x->n_pairs; i++) {
-        uint32_t a = x->represents[x->pairs[i].a], b = x->represents[x->pairs[i].b];
-        if (a != b) wanted[a] = wanted[b] = true;
-    }
-    for (size_t i = 0; i < n; i++)
-        if (wanted[i]) x->to_look[x->n_look++] = (uint32_t)i;
-    free(wanted);
-    return true;
-}
-
 static int compare_pixels(finder *x)
 {
-    if (!list_looks(x)) return cli_fail("memory ran out");
+    for (size_t i = 0; i < x->d->photos.n; i++)
+        if (x->near[i]) x->to_look[x->n_look++] = (uint32_t)i;
     x->progress = query_progress_begin(x->l->c, "Looking at pixels", x->n_look);
     bool well = !x->n_look || query_parallel(query_threads(x->l->c->threads, x->n_look), x->n_look, look, x, show, &x->progress);
     query_progress_end(&x->progress);
@@ -321,9 +265,12 @@ static bool make_room(finder *x)
     x->d->copies = calloc(n, sizeof *x->d->copies);
     x->d->looks = calloc(n, sizeof *x->d->looks);
     x->represents = malloc(n * sizeof *x->represents);
+    x->up = malloc(n * sizeof *x->up);
+    x->places = malloc(n * sizeof *x->places);
     x->to_look = malloc(n * sizeof *x->to_look);
+    x->near = calloc(n, sizeof *x->near);
     x->seen = calloc(n, sizeof *x->seen);
-    return x->d->copies && x->d->looks && x->represents && x->to_look && x->seen;
+    return x->d->copies && x->d->looks && x->represents && x->up && x->places && x->to_look && x->near && x->seen;
 }
 
 int query_duplicates_find(query_library *l, const store_filter *f, double threshold, query_duplicates *out)
@@ -331,16 +278,22 @@ int query_duplicates_find(query_library *l, const store_filter *f, double thresh
     finder *x = calloc(1, sizeof *x);
     *out = (query_duplicates){0};
     if (!x) return cli_fail("memory ran out");
-    x->l = l, x->filter = f, x->threshold = (float)threshold, x->d = out;
-    int status = load(l, f, &out->photos);
+    x->l = l, x->d = out;
+    x->width = ((size_t)l->model.dim + QUERY_NEAR_LANES - 1) / QUERY_NEAR_LANES * QUERY_NEAR_LANES;
+    int status = load(x, f);
     if (!status && !make_room(x)) status = cli_fail("memory ran out");
     if (!status) describe(x);
     if (!status && !pair_equals(x)) status = cli_fail("memory ran out");
-    if (!status) status = pair_neighbours(x);
+    if (!status) status = pair_neighbours(x, threshold);
     if (!status) status = compare_pixels(x);
     if (!status && !query_copies_group(out->copies, out->photos.n, x->pairs, x->n_pairs, &out->groups))
         status = cli_fail("memory ran out");
     if (!status) status = score(x);
+    free(x->vectors);
+    free(x->ids);
+    free(x->places);
+    free(x->up);
+    free(x->near);
     free(x->represents);
     free(x->pairs);
     free(x->to_look);

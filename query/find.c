@@ -23,12 +23,13 @@ void query_find_options(query_find *f, cli_option *rows)
     rows[1] = (cli_option){"min-score", 0, CLI_DOUBLE, "S", "leave out photos that score less", &f->min_score};
     rows[2] = (cli_option){"sort", 0, CLI_CHOICE, "score|date|path", "order of what is shown; date: the newest first", &f->order};
     query_filter_options(&f->filter, rows + 3);
-    query_style_options(&f->style, rows + 3 + QUERY_FILTER_OPTIONS);
+    query_show_options(&f->show, rows + 3 + QUERY_FILTER_OPTIONS);
 }
 
 void query_find_finish(query_find *f)
 {
     query_filter_finish(&f->filter);
+    query_show_finish(&f->show);
 }
 
 static bool is_at_or_below(const char *path, const char *folder)
@@ -184,18 +185,18 @@ static void keep_relevant(const query_find *f, answer *a)
     a->n = kept;
 }
 
-static int print_found(query_find *f, query_library *l, const answer *a)
+static int show_found(query_find *f, query_library *l, const query_term *terms, size_t n, const answer *a)
 {
     query_hits hits;
     int status = query_hits_load(l, a->hits, a->relevance, a->n, &hits);
     if (status) return status;
     query_hits_sort(&hits, (query_order)f->order);
-    query_print_hits(stdout, &hits, &f->style);
+    status = query_show_run(&f->show, l->c, terms, n, &hits);
     if (!hits.n) {
         cli_say(l->c, cuts(f) ? "nothing relevant found" : "nothing found");
         explain_folders(l, &f->filter);
     }
-    status = hits.n ? 0 : 1;
+    if (!status && !hits.n) status = 1;
     query_hits_finish(&hits);
     return status;
 }
@@ -203,7 +204,7 @@ static int print_found(query_find *f, query_library *l, const answer *a)
 /* A cut needs it; JSON shows it where it can be had, and a question that was asked before still needs no model. */
 static bool wants_relevance(const query_find *f, query_library *l, size_t n_models, const query_term *terms, size_t n)
 {
-    bool wanted = only_words(terms, n) && (cuts(f) || f->style.json);
+    bool wanted = only_words(terms, n) && (cuts(f) || f->show.style.json);
     for (size_t i = 0; i < n_models && wanted && !cuts(f); i++) wanted = query_bank_at_hand(&l[i]);
     return wanted;
 }
@@ -215,7 +216,7 @@ static int find(query_find *f, query_library *l, size_t n_models, const query_pr
     int status = ask_models(f, l, n_models, p, terms, n, depth_of(f, l, relevance), &a);
     if (!status && relevance) status = judge(f, l, n_models, terms, n, &a);
     if (!status) keep_relevant(f, &a);
-    if (!status) status = print_found(f, l, &a);
+    if (!status) status = show_found(f, l, terms, n, &a);
     free(a.hits);
     free(a.relevance);
     return status;
@@ -259,7 +260,7 @@ int query_find_run(query_find *f, cli *c, const cli_usage *u, query_term *terms,
 {
     query_prompts prompts = {0};
     int status = check(f, u, terms, n);
-    if (!status) status = query_style_check(&f->style, u);
+    if (!status) status = query_show_check(&f->show, u);
     if (!status) status = query_filter_make(&f->filter, u);
     if (!status && f->templates) status = query_prompts_open(f->templates, &prompts);
     if (!status) status = open_and_find(f, c, f->templates ? &prompts : NULL, terms, n);

@@ -3,10 +3,10 @@
 #define QUERY_FIND_H
 
 #include "query/conditions.h"
-#include "query/print.h"
+#include "query/show.h"
 #include "query/term.h"
 
-enum { QUERY_FIND_OPTIONS = 3 + QUERY_FILTER_OPTIONS + QUERY_STYLE_OPTIONS };
+enum { QUERY_FIND_OPTIONS = 3 + QUERY_FILTER_OPTIONS + QUERY_SHOW_OPTIONS };
 
 typedef struct query_find {
     int k;                  /* -1: not said */
@@ -18,7 +18,7 @@ typedef struct query_find {
     double min_relevance;   /* the same, more or less strictly; below 0: not asked for */
     const char *templates;  /* sentences for texts; NULL: as they are */
     query_filter filter;
-    query_style style;
+    query_show show;
 } query_find;
 
 void query_find_init(query_find *f);

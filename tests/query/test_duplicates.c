@@ -1,5 +1,6 @@
 /* test_duplicates.c: a copy is known by its pixels, what only resembles it is not; groups and their best. */
 #include "query/copies.h"
+#include "query/near_pairs.h"
 #include "query/parallel.h"
 
 #include <math.h>
@@ -168,6 +169,38 @@ static void every_job_is_done_once_and_a_failure_is_told(void **state)
     assert_int_equal(query_threads(0, 0), 1);
 }
 
+/* ---- all pairs ---- */
+
+enum { VECTORS = 301, WIDTH = 24 };
+typedef struct seen { uint8_t pair[VECTORS][VECTORS]; } seen;
+
+static void mark(size_t a, size_t b, void *ctx)
+{
+    ((seen *)ctx)->pair[a][b]++;
+}
+
+static void every_near_pair_is_found_once_and_no_other(void **state)
+{
+    float *v = aligned_alloc(64, VECTORS * WIDTH * sizeof *v); /* [VECTORS][WIDTH] */
+    seen *s = calloc(1, sizeof *s);
+    uint32_t random = 7;
+    assert_true(v && s);
+    for (int i = 0; i < VECTORS * WIDTH; i++) random = random * 1664525u + 1013904223u, v[i] = (float)(random >> 16) / 32768 - 1;
+    assert_true(query_near_pairs(v, VECTORS, WIDTH, 1.5f, 3, mark, s, NULL, NULL));
+    int found = 0;
+    for (int a = 0; a < VECTORS; a++)
+        for (int b = 0; b < VECTORS; b++) {
+            double sum = 0;
+            for (int k = 0; k < WIDTH; k++) sum += (double)v[a * WIDTH + k] * (double)v[b * WIDTH + k];
+            if (fabs(sum - 1.5) > 1e-4) assert_int_equal(s->pair[a][b], a < b && sum > 1.5);
+            found += s->pair[a][b];
+        }
+    assert_true(found > 1000);
+    assert_true(query_near_pairs(v, 0, WIDTH, 0, 3, mark, s, NULL, NULL));
+    free(v);
+    free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -178,6 +211,7 @@ int main(void)
         cmocka_unit_test(copies_are_grouped_and_the_best_is_marked),
         cmocka_unit_test(a_slow_drift_does_not_make_one_group),
         cmocka_unit_test(groups_are_numbered_by_the_path_of_their_best),
+        cmocka_unit_test(every_near_pair_is_found_once_and_no_other),
         cmocka_unit_test(every_job_is_done_once_and_a_failure_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

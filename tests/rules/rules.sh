@@ -110,7 +110,9 @@ only_in "FAISS headers only in store/vec.c" 'faiss/' 'store/vec\.c:'
 only_in "oneDNN headers only in engine/math" '(oneapi/)?dnnl' 'engine/math/'
 only_in "SIMD intrinsics only in engine/math and the store's half floats" '[a-z]*intrin\.h|arm_neon\.h|arm_sve\.h' \
     'engine/math/|store/f16\.c:'
-only_in "decoders' headers only in engine/image" 'jpeglib|jerror|turbojpeg|png\.h|libexif|webp/|libheif|tiff|gif_lib' 'engine/image/'
+only_in "decoders' headers only in engine/image; thumbnail.c writes JPEG" \
+    'jpeglib|jerror|turbojpeg|png\.h|libexif|webp/|libheif|tiff|gif_lib' 'engine/image/|query/thumbnail\.c:'
+only_in "Chafa only in query/preview.c" 'chafa' 'query/preview\.c:'
 
 # ---- silence ---------------------------------------------------------------------------------------------------------
 
