@@ -1,7 +1,7 @@
 /* near_pairs.c: every pair, by brute force in blocks.
  *
- * For 100,000 photos these are five billion products of 512 numbers: a minute on two cores, against half an hour of a hundred
- * thousand searches, because a block of vectors stays in the processor's cache while thousands of others go by it. Rows are
+ * For 100,000 photos these are five billion products of 512 numbers: measured, 70 seconds of processor time, divided among the
+ * cores. A search for each photo would take 16 to 43 ms, half an hour and more. It is as quick because a block of vectors stays in the processor's cache while thousands of others go by it. Rows are
  * taken by three and columns by four, so that twelve sums stay in registers. Written with the compiler's own vectors and not
  * with one processor's instructions. */
 #include "query/near_pairs.h"
