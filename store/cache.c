@@ -2,30 +2,26 @@
  *
  * The truth is in the database; the file is a base that never changes. What was written after it (vectors.seq > its seq) is
  * read from the database at every search; what it holds in vain (deleted or replaced vectors, photos that are missing) is
- * found out when a candidate is looked up, which every candidate is: so results are current whatever the file says, and a
- * file that disagrees with its row in any byte that matters is not used at all. Adding photos therefore rewrites nothing
- * until so many vectors lie outside the file that reading them is felt.
+ * found out when a candidate is looked up, which every candidate is: so results are current whatever the file says. Adding
+ * photos therefore rewrites nothing until so many vectors lie outside the file that reading them is felt.
  *
- * A row in the database says what the file must look like. The row is written last, after the file has been flushed and
- * renamed: a kill in between leaves the old pair. Commits that a power cut takes away take the row with them, since it came
- * after them in the same log; so a file can never be believed to hold vectors that the database has lost.
- *
- * The thresholds, measured: see cache_rule below. */
+ * A row in the database says what the file must look like, to the last bit. It is written last, after the file has been
+ * flushed and renamed: a kill in between leaves the old pair. Commits that a power cut takes away take the row with them,
+ * since it came after them in the same log; so a file is never believed to hold vectors that the database has lost. */
 #include "store/cache.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <xxhash.h>
 
-cache_rules cache_rule = {.loose_max = 10000, .exact_max = 50000, .portions = 16, .sample_bytes = 128 << 20};
-
-/* A head is the centroids and little else; the largest that we make is 8192 lists of 4096. */
-enum { HEAD_MAX = 160 << 20 };
+/* A vector read from the database costs 0.3 microseconds, so 10,000 of them 3 ms, which is what reading a file of 20,000
+ * costs. A part of 25,000 is read in 3 ms; a thread costs 0.05. */
+cache_rules cache_rule = {.loose_max = 10000, .part_min = 25000};
 
 char *cache_file_path(const store *s, int64_t model_id, int64_t generation)
 {
@@ -34,100 +30,147 @@ char *cache_file_path(const store *s, int64_t model_id, int64_t generation)
     return store_path_beside(s, name);
 }
 
+int cache_parts(int64_t count)
+{
+    int64_t parts = count / cache_rule.part_min;
+    return parts < 1 ? 1 : parts > CACHE_PARTS_MAX ? CACHE_PARTS_MAX : (int)parts;
+}
+
+int64_t cache_first(int64_t count, int parts, int i) { return count / parts * i + (count % parts < i ? count % parts : i); }
+
+/* Where part i begins; of part `parts`: the length of the file. */
+static int64_t part_at(int64_t count, int dim, int parts, int i)
+{
+    int64_t at = CACHE_FRONT + 8 * count;
+    for (int j = 0; j < i; j++)
+        at += vec_part_bytes(dim, cache_first(count, parts, j + 1) - cache_first(count, parts, j));
+    return at;
+}
+
 /* ---- the row ----------------------------------------------------------------------------------------------------- */
 
-static bool hash_column(db_stmt *q, int i, uint8_t hash[16])
+store_status cache_row_get(store *s, const store_model *m, cache_row *r, store_error *err)
 {
-    size_t n;
-    const void *v = db_col_blob(q, i, &n);
-    if (n == 16) memcpy(hash, v, 16);
-    return n == 16;
-}
-
-/* A row with impossible figures counts as none. */
-static bool take_row(db_stmt *q, cache_row *r)
-{
-    *r = (cache_row){.generation = db_col_int(q, 0), .seq = db_col_int(q, 1), .count = db_col_int(q, 2),
-                     .bytes = db_col_int(q, 3), .trained = db_col_int(q, 6), .head_bytes = db_col_int(q, 7)};
-    int64_t lists = db_col_int(q, 4), probes = db_col_int(q, 5);
-    r->bits = db_col_int(q, 10) == 8 ? 8 : 16;
-    r->lists = lists > 0 && lists <= 1 << 20 ? (int)lists : 0;
-    r->probes = probes > 0 && probes < r->lists ? (int)probes : r->lists;
-    return hash_column(q, 8, r->head_hash) && hash_column(q, 9, r->file_hash) && r->lists && r->count >= 0 && r->seq >= 0 &&
-           r->head_bytes > CACHE_FRONT && r->head_bytes <= HEAD_MAX && r->head_bytes <= r->bytes;
-}
-
-store_status cache_row_get(store *s, const store_model *m, cache_row *row, store_error *err)
-{
-    db_stmt *q = db_prepare(s->db, "SELECT generation, seq, count, bytes, lists, probes, trained, head_bytes, head_hash, "
-                            "file_hash, bits FROM caches WHERE model_id = ?");
+    memset(r, 0, sizeof *r);
+    db_stmt *q = db_prepare(s->db, "SELECT generation, seq, count, bytes, hash FROM caches WHERE model_id = ?");
     db_int(q, m->id);
     int rc = db_step(q);
-    bool found = rc == DB_ROW && take_row(q, row);
+    size_t n = 0;
+    if (rc == DB_ROW) {
+        *r = (cache_row){.generation = db_col_int(q, 0), .seq = db_col_int(q, 1), .count = db_col_int(q, 2),
+                         .bytes = db_col_int(q, 3)};
+        const void *hash = db_col_blob(q, 4, &n);
+        if (n == 16) memcpy(r->hash, hash, 16);
+    }
     db_release(q);
-    return rc == DB_FAILED ? db_fail(s->db, err) : found ? STORE_OK : STORE_E_NOT_FOUND;
+    return rc == DB_FAILED ? db_fail(s->db, err) : n == 16 ? STORE_OK : STORE_E_NOT_FOUND;
 }
 
 store_status cache_row_put(store *s, int64_t model_id, const cache_row *r, store_error *err)
 {
-    db_stmt *q = db_prepare(s->db, "INSERT OR REPLACE INTO caches(model_id, generation, seq, count, bytes, lists, probes, "
-                            "trained, head_bytes, bits, head_hash, file_hash) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
-    int64_t v[] = {model_id, r->generation, r->seq, r->count, r->bytes, r->lists, r->probes, r->trained, r->head_bytes, r->bits};
-    for (size_t i = 0; i < sizeof v / sizeof *v; i++) db_int(q, v[i]);
-    db_blob(q, r->head_hash, 16);
-    db_blob(q, r->file_hash, 16);
+    db_stmt *q = db_prepare(s->db, "INSERT OR REPLACE INTO caches(model_id, generation, seq, count, bytes, hash) "
+                            "VALUES(?, ?, ?, ?, ?, ?)");
+    db_int(q, model_id);
+    db_int(q, r->generation);
+    db_int(q, r->seq);
+    db_int(q, r->count);
+    db_int(q, r->bytes);
+    db_blob(q, r->hash, 16);
     return db_run(q, err);
 }
 
-/* ---- the file ---------------------------------------------------------------------------------------------------- */
+/* ---- threads ----------------------------------------------------------------------------------------------------- */
 
-void cache_hash(const void *bytes, size_t n, uint8_t hash[16])
+typedef struct work {
+    int n;
+    atomic_int next;
+    void (*task)(void *, int);
+    void *ctx;
+} work;
+
+static void *run_tasks(void *arg)
 {
-    XXH128_canonical_t c;
-    XXH128_canonicalFromHash(&c, XXH3_128bits(bytes, n));
-    memcpy(hash, c.digest, 16);
+    work *w = arg;
+    for (int i; (i = atomic_fetch_add(&w->next, 1)) < w->n;) w->task(w->ctx, i);
+    return NULL;
 }
 
-void cache_front_make(uint8_t *front, const store_model *m, const cache_row *r, uint32_t offset)
+void cache_parallel(int n, void (*task)(void *, int), void *ctx)
 {
-    uint32_t version = 1, dim = (uint32_t)m->dim, lists = (uint32_t)r->lists;
-    memset(front, 0, offset);
+    pthread_t thread[CACHE_PARTS_MAX];
+    work w = {.n = n, .task = task, .ctx = ctx};
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    int helpers = n < cores ? n - 1 : (int)cores - 1, started = 0;
+    if (helpers > CACHE_PARTS_MAX) helpers = CACHE_PARTS_MAX;
+    while (started < helpers && !pthread_create(&thread[started], NULL, run_tasks, &w)) started++;
+    run_tasks(&w);
+    for (int i = 0; i < started; i++) pthread_join(thread[i], NULL);
+}
+
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
+
+void cache_front_make(uint8_t front[CACHE_FRONT], const store_model *m, const cache_row *r)
+{
+    uint32_t version = 1, dim = (uint32_t)m->dim;
+    memset(front, 0, CACHE_FRONT);
     memcpy(front, "clipsix", 8);
     memcpy(front + 8, &version, 4);
     memcpy(front + 12, &dim, 4);
     memcpy(front + 16, &r->generation, 8);
     memcpy(front + 24, &r->seq, 8);
     memcpy(front + 32, &r->count, 8);
-    memcpy(front + 40, &lists, 4);
-    memcpy(front + 44, &offset, 4);
-    memcpy(front + 48, m->fingerprint, 32);
+    memcpy(front + 40, m->fingerprint, 32);
 }
 
-/* Where FAISS's part begins, if the head is what the row and the model say; 0 if not. */
-static uint32_t head_agrees(const uint8_t *head, const store_model *m, const cache_row *r)
+typedef struct opening {
+    cache *c;
+    int fd;
+    uint8_t front[CACHE_FRONT];                     /* as it must be */
+    uint8_t digest[(CACHE_PARTS_MAX + 1) * 16];     /* of the front with the ids, then of each part */
+    bool ok[CACHE_PARTS_MAX + 1], no_memory[CACHE_PARTS_MAX + 1];
+} opening;
+
+static void read_ids(opening *o)
 {
-    uint8_t hash[16], front[CACHE_FRONT + CACHE_ALIGN];
-    uint32_t offset;
-    cache_hash(head, (size_t)r->head_bytes, hash);
-    memcpy(&offset, head + 44, 4);
-    if (memcmp(hash, r->head_hash, 16) || offset < CACHE_FRONT || offset > sizeof front || offset > r->head_bytes) return 0;
-    cache_front_make(front, m, r, offset);
-    if (memcmp(head, front, offset)) return 0;
-    vec_figures f = {m->dim, r->lists, r->bits, r->count, (uint64_t)(r->bytes - r->head_bytes)};
-    return vec_head_check(head + offset, (size_t)(r->head_bytes - offset), &f) ? offset : 0;
+    cache *c = o->c;
+    uint8_t front[CACHE_FRONT];
+    c->ids = malloc(8 * (size_t)c->row.count);
+    cache_stream *s = c->ids ? cache_stream_open(o->fd, 0, CACHE_FRONT + 8 * c->row.count) : NULL;
+    o->no_memory[0] = !s;
+    if (!s) return;
+    bool read = fread(front, CACHE_FRONT, 1, cache_stream_file(s)) == 1 &&
+                fread(c->ids, 8, (size_t)c->row.count, cache_stream_file(s)) == (size_t)c->row.count;
+    o->ok[0] = cache_stream_close(s, o->digest) && read && !memcmp(front, o->front, CACHE_FRONT);
 }
 
-static bool read_all(int fd, uint8_t *to, size_t n, off_t at)
+static bool head_passes(int fd, int64_t at, int dim, int64_t count, bool *no_memory)
 {
-    while (n) {
-        ssize_t got = pread(fd, to, n, at);
-        if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) return false;
-        to += got;
-        at += got;
-        n -= (size_t)got;
-    }
-    return true;
+    size_t n = vec_head_bytes(dim);
+    uint8_t *head = malloc(n);
+    *no_memory = !head;
+    bool ok = head && pread(fd, head, n, at) == (ssize_t)n && vec_head_check(head, dim, count);
+    free(head);
+    return ok;
+}
+
+static void read_part(opening *o, int i)
+{
+    cache *c = o->c;
+    int64_t n = c->row.count, count = cache_first(n, c->parts, i + 1) - cache_first(n, c->parts, i);
+    int64_t at = part_at(n, c->dim, c->parts, i);
+    if (!head_passes(o->fd, at, c->dim, count, &o->no_memory[i + 1])) return;
+    cache_stream *s = cache_stream_open(o->fd, at, vec_part_bytes(c->dim, count));
+    o->no_memory[i + 1] = !s;
+    if (!s) return;
+    store_status st = vec_part_read(cache_stream_file(s), c->dim, &c->part[i], NULL);
+    o->no_memory[i + 1] = st == STORE_E_MEMORY;
+    o->ok[i + 1] = cache_stream_close(s, o->digest + 16 * (i + 1)) && !st;
+}
+
+static void open_task(void *ctx, int i)
+{
+    if (i) read_part(ctx, i - 1);
+    else read_ids(ctx);
 }
 
 static store_status doubtful(cache_doubt *d, const char *path, const char *why)
@@ -136,40 +179,60 @@ static store_status doubtful(cache_doubt *d, const char *path, const char *why)
     return STORE_OK;
 }
 
-static store_status open_file(int fd, const char *path, const store_model *m, const cache_row *r, vec_file **out,
-                              cache_doubt *doubt, store_error *err)
+/* Figures that lead to sizes are checked before memory is taken for them. */
+static bool figures_agree(const cache *c, int fd)
 {
     struct stat f;
-    if (fstat(fd, &f) || !S_ISREG(f.st_mode) || f.st_size != r->bytes)
-        return doubtful(doubt, path, "its length is not what the library says");
-    uint8_t *head = malloc((size_t)r->head_bytes);
-    if (!head) return store_no_memory(err);
-    uint32_t offset = read_all(fd, head, (size_t)r->head_bytes, 0) ? head_agrees(head, m, r) : 0;
-    free(head);
-    if (!offset) return doubtful(doubt, path, "its contents are not what the library says");
-    store_error why = {0};
-    store_status st = vec_open(fd, offset, out, &why);
-    if (st == STORE_E_MEMORY) return store_fail(err, st, "%s", why.text);
-    return st ? doubtful(doubt, path, why.text) : STORE_OK;
+    const cache_row *r = &c->row;
+    return r->count > 0 && r->count < INT32_MAX && r->bytes == part_at(r->count, c->dim, c->parts, c->parts) && !fstat(fd, &f) &&
+           S_ISREG(f.st_mode) && f.st_size == r->bytes;
+}
+
+static store_status open_file(int fd, const char *path, const store_model *m, cache *c, bool *sound, cache_doubt *doubt,
+                              store_error *err)
+{
+    if (!figures_agree(c, fd)) return doubtful(doubt, path, "its length is not what the library says");
+    opening o = {.c = c, .fd = fd};
+    uint8_t hash[16];
+    cache_front_make(o.front, m, &c->row);
+    cache_parallel(c->parts + 1, open_task, &o);
+    *sound = true;
+    for (int i = 0; i <= c->parts; i++) {
+        if (o.no_memory[i]) return store_no_memory(err);
+        *sound = *sound && o.ok[i];
+    }
+    cache_digest(o.digest, 16 * (size_t)(c->parts + 1), hash);
+    *sound = *sound && !memcmp(hash, c->row.hash, 16);
+    return *sound ? STORE_OK : doubtful(doubt, path, "its contents are not what the library says");
 }
 
 void cache_close(cache *c)
 {
     if (!c) return;
-    vec_close(c->file);
+    for (int i = 0; i < c->parts; i++) vec_part_close(c->part[i]);
+    free(c->ids);
     free(c);
 }
 
-static store_status open_row(store *s, const store_model *m, const cache_row *r, vec_file **out, cache_doubt *doubt,
+static store_status open_row(store *s, const store_model *m, const cache_row *r, cache **out, cache_doubt *doubt,
                              store_error *err)
 {
     char *path = cache_file_path(s, m->id, r->generation);
-    if (!path) return store_no_memory(err);
+    cache *c = calloc(1, sizeof *c);
+    bool sound = false;
+    if (!path || !c) {
+        free(path);
+        free(c);
+        return store_no_memory(err);
+    }
+    *c = (cache){.model_id = m->id, .dim = m->dim, .parts = cache_parts(r->count), .row = *r};
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     doubt->gone = fd < 0 && errno == ENOENT;
-    store_status st = fd < 0 ? doubtful(doubt, path, strerror(errno)) : open_file(fd, path, m, r, out, doubt, err);
+    store_status st = fd < 0 ? doubtful(doubt, path, strerror(errno)) : open_file(fd, path, m, c, &sound, doubt, err);
     if (fd >= 0) close(fd);
     free(path);
+    if (sound && !st) *out = c;
+    else cache_close(c);
     return st;
 }
 
@@ -177,59 +240,75 @@ store_status cache_open(store *s, const store_model *m, cache **out, cache_doubt
 {
     cache_row row;
     *out = NULL;
-    *doubt = (cache_doubt){{0}, false};
+    memset(doubt, 0, sizeof *doubt);
     store_status st = cache_row_get(s, m, &row, err);
     if (st) return st == STORE_E_NOT_FOUND ? STORE_OK : st;
-    cache *c = s->cache;
-    if (c && c->model_id == m->id && !memcmp(&c->row, &row, sizeof row)) {
-        *out = c;
-        return STORE_OK;
+    if (!s->cache || s->cache->model_id != m->id || memcmp(&s->cache->row, &row, sizeof row)) {
+        cache_close(s->cache);
+        s->cache = NULL;
+        st = open_row(s, m, &row, &s->cache, doubt, err);
     }
-    cache_close(c);
-    s->cache = NULL;
-    vec_file *file = NULL;
-    st = open_row(s, m, &row, &file, doubt, err);
-    if (st || !file) return st;
-    if (!(c = malloc(sizeof *c))) {
-        vec_close(file);
-        return store_no_memory(err);
-    }
-    *c = (cache){m->id, row, file};
-    *out = s->cache = c;
+    *out = s->cache;
+    return st;
+}
+
+/* ---- searching --------------------------------------------------------------------------------------------------- */
+
+typedef struct finding {
+    const cache *c;
+    const float *query;
+    size_t want, found[CACHE_PARTS_MAX];
+    float *scores;       /* [parts][want] */
+    int64_t *places;     /* [parts][want] */
+    store_status st[CACHE_PARTS_MAX];
+} finding;
+
+static void find_task(void *ctx, int i)
+{
+    finding *f = ctx;
+    f->st[i] = vec_part_search(f->c->part[i], f->query, f->want, f->scores + (size_t)i * f->want,
+                               f->places + (size_t)i * f->want, &f->found[i], NULL);
+}
+
+static int best_first(const void *a, const void *b)
+{
+    const candidate *x = a, *y = b;
+    if (x->score != y->score) return x->score < y->score ? 1 : -1;
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+static store_status gather(const finding *f, candidate *out, size_t *found, store_error *err)
+{
+    const cache *c = f->c;
+    candidate *all = malloc((size_t)c->parts * f->want * sizeof *all);
+    if (!all) return store_no_memory(err);
+    size_t n = 0;
+    for (int i = 0; i < c->parts; i++)
+        for (size_t j = 0; j < f->found[i]; j++) {
+            size_t at = (size_t)i * f->want + j;
+            all[n++] = (candidate){c->ids[cache_first(c->row.count, c->parts, i) + f->places[at]], f->scores[at]};
+        }
+    qsort(all, n, sizeof *all, best_first);
+    *found = n < f->want ? n : f->want;
+    memcpy(out, all, *found * sizeof *out);
+    free(all);
     return STORE_OK;
 }
 
-bool cache_hash_fd(int fd, int64_t bytes, uint8_t hash[16])
+store_status cache_find(const cache *c, const float *query, size_t want, candidate *out, size_t *found, store_error *err)
 {
-    enum { BLOCK = 1 << 20 };
-    uint8_t *block = malloc(BLOCK);
-    XXH3_state_t *state = XXH3_createState();
-    bool ok = block && state && XXH3_128bits_reset(state) == XXH_OK;
-    int64_t at = 0;
-    while (ok && at < bytes) {
-        size_t n = bytes - at < BLOCK ? (size_t)(bytes - at) : BLOCK;
-        ok = read_all(fd, block, n, at);
-        if (ok) XXH3_128bits_update(state, block, n);
-        at += (int64_t)n;
-    }
-    XXH128_canonical_t c = {{0}};
-    if (ok) XXH128_canonicalFromHash(&c, XXH3_128bits_digest(state));
-    memcpy(hash, c.digest, 16);
-    XXH3_freeState(state);
-    free(block);
-    struct stat f;
-    return ok && !fstat(fd, &f) && f.st_size == bytes;
-}
-
-bool cache_file_sound(store *s, int64_t model_id, const cache_row *row)
-{
-    uint8_t hash[16];
-    char *path = cache_file_path(s, model_id, row->generation);
-    int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
-    bool sound = fd >= 0 && cache_hash_fd(fd, row->bytes, hash) && !memcmp(hash, row->file_hash, 16);
-    if (fd >= 0) close(fd);
-    free(path);
-    return sound;
+    finding f = {.c = c, .query = query, .want = want};
+    *found = 0;
+    f.scores = malloc((size_t)c->parts * want * sizeof *f.scores);
+    f.places = malloc((size_t)c->parts * want * sizeof *f.places);
+    store_status st = f.scores && f.places ? STORE_OK : store_no_memory(err);
+    if (!st) cache_parallel(c->parts, find_task, &f);
+    for (int i = 0; i < c->parts && !st; i++)
+        if (f.st[i]) st = store_fail(err, f.st[i], "the search index of model %lld cannot be searched", (long long)c->model_id);
+    if (!st) st = gather(&f, out, found, err);
+    free(f.scores);
+    free(f.places);
+    return st;
 }
 
 /* ---- how it stands ----------------------------------------------------------------------------------------------- */
@@ -237,16 +316,13 @@ bool cache_file_sound(store *s, int64_t model_id, const cache_row *row)
 store_status cache_measure(store *s, const store_model *m, const cache_row *row, int64_t *delta, int64_t *dead,
                            store_error *err)
 {
+    *dead = 0;
+    *delta = m->vectors;
+    if (!row) return STORE_OK;
     db_stmt *q = db_prepare(s->db, "SELECT count(*) FROM vectors v CROSS JOIN photos p ON p.id = v.key & 1099511627775 "
                             "WHERE v.model_id = ? AND v.seq > ? AND p.state = 0");
     db_int(q, m->id);
-    db_int(q, row ? row->seq : 0);
-    *delta = *dead = 0;
-    if (!row) {
-        db_release(q);
-        *delta = m->vectors;
-        return STORE_OK;
-    }
+    db_int(q, row->seq);
     store_status st = db_run_int(q, delta, err);
     int64_t alive = m->vectors - *delta;
     *dead = row->count > alive ? row->count - alive : 0;
@@ -265,22 +341,15 @@ store_status store_cache_describe(store *s, int64_t model_id, store_cache_info *
     if (!st) st = cache_open(s, &m, &c, &doubt, err);
     if (!st) st = cache_measure(s, &m, c ? &c->row : NULL, &out->delta, &out->dead, err);
     store_look_end(s, opened);
-    out->exact = !c || c->row.probes >= c->row.lists;
+    out->exact = !c;
     if (st || !c) return st;
     out->exists = true;
     out->current = !out->delta && !out->dead;
-    snprintf(out->kind, sizeof out->kind, c->row.bits == 8 ? "IVF%d,SQ8" : "IVF%d,SQfp16", c->row.lists);
+    vec_kind(m.dim, out->kind, sizeof out->kind);
     out->base = c->row.count;
     out->bytes = c->row.bytes;
     out->generation = c->row.generation;
     return STORE_OK;
-}
-
-/* Found centroids serve until the library is four times as large. */
-static bool must_retrain(const cache_row *r, int64_t count)
-{
-    bool exact_now = count <= cache_rule.exact_max, exact_then = r->trained == 0;
-    return exact_now != exact_then || (!exact_then && (count > 4 * r->trained || count < r->trained / 4));
 }
 
 store_status store_cache_update(store *s, int64_t model_id, bool force, void (*progress)(int64_t, int64_t, void *),
@@ -296,7 +365,8 @@ store_status store_cache_update(store *s, int64_t model_id, bool force, void (*p
     if (!st) st = cache_open(s, &m, &c, &doubt, err);
     if (!st) st = cache_measure(s, &m, c ? &c->row : NULL, &delta, &dead, err);
     if (st) return st;
-    /* What lies in the file in vain costs as much to pass over as what lies outside costs to read. */
-    if (!force && delta + dead <= cache_rule.loose_max) return STORE_OK;
-    return cache_build(s, &m, c, force || !c || must_retrain(&c->row, m.vectors), progress, ctx, err);
+    /* What lies in the file in vain makes searches ask it for more, as what lies outside makes them read more. Rewriting a
+     * large file for each ten thousand photos would be felt, so a large one waits for a fiftieth of its size. */
+    int64_t patience = m.vectors / 50 > cache_rule.loose_max ? m.vectors / 50 : cache_rule.loose_max;
+    return force || delta + dead > patience ? cache_build(s, &m, progress, ctx, err) : STORE_OK;
 }

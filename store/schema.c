@@ -22,7 +22,7 @@
  *            seq                   counts every vector written for the model: newer than N is seq > N
  *            vector                dim half-precision floats, little endian, of unit length
  *            photo_id, model_id    computed from key, for reading
- * caches     model_id and what the FAISS file of that model must look like: see cache.c
+ * caches     model_id and what the FAISS file of that model must look like: see cache.h
  * tallies    root_id, state, truncated, n   how many photos there are of each kind (kept by triggers)
  * folders    root_id, path, digest          the indexer's note about the files that are no photos
  *
@@ -62,8 +62,7 @@ static const char version_1[] =
     "  photo_id INTEGER AS (key & 1099511627775), model_id INTEGER AS (key >> 40));"
     "CREATE INDEX vectors_seq ON vectors(model_id, seq);"
     "CREATE TABLE caches(model_id INTEGER PRIMARY KEY, generation INTEGER NOT NULL, seq INTEGER NOT NULL,"
-    "  count INTEGER NOT NULL, bytes INTEGER NOT NULL, bits INTEGER NOT NULL, lists INTEGER NOT NULL, probes INTEGER NOT NULL,"
-    "  trained INTEGER NOT NULL, head_bytes INTEGER NOT NULL, head_hash BLOB NOT NULL, file_hash BLOB NOT NULL);"
+    "  count INTEGER NOT NULL, bytes INTEGER NOT NULL, hash BLOB NOT NULL);"
 
     "CREATE TABLE tallies(root_id INTEGER NOT NULL, state INTEGER NOT NULL, truncated INTEGER NOT NULL,"
     "  n INTEGER NOT NULL, PRIMARY KEY(root_id, state, truncated)) WITHOUT ROWID;"

@@ -6,10 +6,10 @@
  *   2  the base: FAISS names candidates, more than k. Each is looked up: gone, replaced, missing or filtered-out ones fall
  *      away, and the others are weighed again with the database's own numbers, so that one function gives every score and
  *      copies of one photo tie exactly, wherever their vectors lie
- *   3  enough? FAISS's scores differ from ours by what the candidates show. A photo that was not named scores no more than
- *      the last that was; if the k-th hit is above that by twice the largest difference, nothing is missing, ties included.
- *      If not, four times as many are asked for, until asking costs more than the exact search. (A file whose lists are
- *      damaged shows large differences, and so ends in the exact search too.)
+ *   3  enough? How FAISS's scores differ from ours, on average and in spread, is seen on the candidates. A photo that was not
+ *      named scores no more than the last that was; if the k-th hit is above that by the average and four times the spread,
+ *      nothing is missing, ties included.
+ *      If not, four times as many are asked for, until asking costs more than the exact search
  *
  * FAISS 1.7.3's C API has no search parameters and so no filter of its own; step 3 is what makes a wide filter exact about
  * its number of hits, and the exact search what a narrow one gets. */
@@ -20,11 +20,10 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-/* Looking up a candidate costs what reading ten vectors in their order costs. */
-enum { MORE = 32, CANDIDATES_MAX = 4096 };
+/* Looking up a candidate costs what reading ten vectors in their order costs. 256 candidates are nearly always
+ * enough for the ten best; see vec.c. */
+enum { MORE = 216, CANDIDATES_MAX = 4096 };
 
 typedef struct search {
     store *s;
@@ -51,20 +50,37 @@ static store_status check_query(search *h, store_error *err)
 
 /* ---- candidates from the file ------------------------------------------------------------------------------------ */
 
-typedef struct candidate { int64_t id; float score; } candidate;
-
 static int by_id(const void *a, const void *b)
 {
     const candidate *x = a, *y = b;
     return (x->id > y->id) - (x->id < y->id);
 }
 
-/* Looks the candidates up in order of id (neighbours share pages) and weighs those that hold into `t`. *off receives the
- * largest difference between FAISS's score and ours. */
-static store_status verify(search *h, const cache_row *row, candidate *c, size_t n, topk *t, float *off, store_error *err)
+/* How our scores differ from FAISS's. */
+typedef struct differences { double sum, squares; size_t n; } differences;
+
+static void compare(differences *d, float ours, float theirs)
 {
-    char *sql = filter_sql(&h->f, "SELECT v.vector FROM vectors v CROSS JOIN photos p ON p.id = ?1 WHERE v.key = ?2 AND "
-                           "v.seq <= ?3 AND p.state = 0", "");
+    double x = (double)ours - theirs;
+    d->sum += x;
+    d->squares += x * x;
+    d->n++;
+}
+
+/* By how much a photo that was not named may surpass the last that was: four standard deviations. */
+static float surprise(const differences *d)
+{
+    if (!d->n) return 0;
+    double mean = d->sum / (double)d->n, variance = d->squares / (double)d->n - mean * mean;
+    return (float)(mean + 4 * sqrt(variance > 0 ? variance : 0));
+}
+
+/* Looks the candidates up in order of id (neighbours share pages) and weighs those that hold into `t`. Filtered-out ones are
+ * compared too: the more the better. */
+static store_status verify(search *h, const cache_row *row, candidate *c, size_t n, topk *t, differences *d, store_error *err)
+{
+    char *sql = filter_sql(&h->f, "SELECT v.vector, p.state = 0", " FROM vectors v CROSS JOIN photos p ON p.id = ? "
+                           "WHERE v.key = ? AND v.seq <= ?");
     if (!sql) return store_no_memory(err);
     qsort(c, n, sizeof *c, by_id);
     db_stmt *q = db_prepare_once(h->s->db, sql);
@@ -73,17 +89,17 @@ static store_status verify(search *h, const cache_row *row, candidate *c, size_t
     for (size_t i = 0; i < n && !st && rc != DB_FAILED; i++) {
         if (i && c[i].id == c[i - 1].id) continue;
         db_again(q);
+        filter_bind(&h->f, q);
         db_int(q, c[i].id);
         db_int(q, h->m.id << STORE_PHOTO_BITS | (c[i].id & STORE_PHOTO_MASK));
         db_int(q, row->seq);
-        filter_bind(&h->f, q);
         if ((rc = db_step(q)) != DB_ROW) continue;
         size_t bytes;
         const void *v = db_col_blob(q, 0, &bytes);
         if (bytes != 2 * (size_t)h->m.dim) continue;
         float score = f16_dot(v, h->query, (size_t)h->m.dim);
-        *off = fmaxf(*off, fabsf(score - c[i].score));
-        st = topk_push(t, c[i].id, score, err);
+        compare(d, score, c[i].score);
+        if (db_col_int(q, 1)) st = topk_push(t, c[i].id, score, err);
     }
     db_release(q);
     free(sql);
@@ -91,53 +107,43 @@ static store_status verify(search *h, const cache_row *row, candidate *c, size_t
 }
 
 typedef struct asking {
-    float *scores;
-    int64_t *ids;
     candidate *c;
     size_t want;
-    int probes;
     bool enough;   /* the hits are final */
     bool hopeless; /* further rounds would cost more than they save */
 } asking;
 
 static store_status ask(search *h, cache *c, asking *a, topk *t, store_error *err)
 {
-    int threads = (int)sysconf(_SC_NPROCESSORS_ONLN);
     size_t found;
-    store_status st = vec_search(c->file, h->query, a->want, a->probes, threads, a->scores, a->ids, &found, err);
+    store_status st = cache_find(c, h->query, a->want, a->c, &found, err);
     if (st) return st;
-    for (size_t i = 0; i < found; i++) a->c[i] = (candidate){a->ids[i], a->scores[i]};
-    float off = 0, last = found ? a->scores[found - 1] : -INFINITY;
+    float last = found ? a->c[found - 1].score : -INFINITY;
+    differences d = {0};
     topk_copy(t, &h->best);
-    st = verify(h, &c->row, a->c, found, t, &off, err);
+    st = verify(h, &c->row, a->c, found, t, &d, err);
     if (st) return st;
-    bool all = found < a->want; /* the lists hold no more */
-    bool clear = topk_bar(t) > last + 2 * off + 1e-6f * h->length;
-    a->enough = t->n == t->k ? all || clear : all && a->probes >= c->row.lists;
-    a->hopeless = !a->enough && (all || 4 * a->want > CANDIDATES_MAX);
+    bool all = found < a->want; /* the file holds no more */
+    a->enough = all || (t->n == t->k && topk_bar(t) > last + surprise(&d) + 1e-6f * h->length);
+    a->hopeless = !a->enough && 4 * a->want > CANDIDATES_MAX;
     return STORE_OK;
 }
 
 /* *done stays false where the exact search has to do it. */
 static store_status search_file(search *h, cache *c, store_hit *hits, size_t *n, bool *done, store_error *err)
 {
-    asking a = {.want = 2 * h->best.k + MORE, .probes = c->row.probes, .scores = malloc(CANDIDATES_MAX * sizeof *a.scores),
-                .ids = malloc(CANDIDATES_MAX * sizeof *a.ids), .c = malloc(CANDIDATES_MAX * sizeof *a.c)};
+    asking a = {.want = 4 * h->best.k + MORE, .c = malloc(CANDIDATES_MAX * sizeof *a.c)};
     a.hopeless = a.want > CANDIDATES_MAX;
     topk t = {0};
-    store_status st = a.scores && a.ids && a.c ? topk_init(&t, h->s, h->best.k, err) : store_no_memory(err);
+    store_status st = a.c ? topk_init(&t, h->s, h->best.k, err) : store_no_memory(err);
     if (!st && !a.hopeless) st = scan_newer(h->s, &h->m, c->row.seq, &h->f, weigh, h, err);
     while (!st && !a.enough && !a.hopeless) {
         st = ask(h, c, &a, &t, err);
         a.want *= 4;
-        /* Whoever looks deeper into the ranking must look into more lists. */
-        a.probes = a.probes < c->row.lists / 2 ? 2 * a.probes : c->row.lists;
     }
     if (!st && a.enough) st = topk_take(&t, hits, n, err);
     *done = a.enough;
     topk_finish(&t);
-    free(a.scores);
-    free(a.ids);
     free(a.c);
     return st;
 }

@@ -1,51 +1,47 @@
-/* vec.h: FAISS, narrowed to what the cache needs: centroids, the list that a vector belongs to, and a file whose lists are
- * mapped and searched.
+/* vec.h: FAISS, narrowed to what the cache needs: an index of 4-bit codes that is made in parts, written, read and searched.
  *
- * Threads  A vec_file may be searched by one thread at a time; it uses threads of its own. */
+ * Threads  A vec_maker belongs to one thread. A vec_part may be searched by several threads at once. */
 #ifndef VEC_H
 #define VEC_H
 
 #include "store/store.h"
 
-typedef struct vec_quantizer vec_quantizer; /* centroids (which list a vector belongs to) and the form of its code */
-typedef struct vec_file vec_file;           /* an index whose lists stay in their file */
+#include <stdio.h>
 
-/* Spherical k-means over x [n][dim]; centroids [lists][dim]. n must be at least `lists`. */
-STORE_MUST_USE store_status vec_train(const float *x, size_t n, int dim, int lists, int rounds, float *centroids,
-                                      store_error *err);
-/* bits 16: codes are half-precision numbers as they lie in the database. bits 8: bytes, for which each dimension's range is
- * taken from sample [n][dim]. */
-STORE_MUST_USE store_status vec_quantizer_create(const float *centroids, int dim, int lists, int bits, const float *sample,
-                                                 size_t n, vec_quantizer **out, store_error *err);
-void vec_quantizer_destroy(vec_quantizer *q);
-/* list[i]: the list of x[i], x being [n][dim]. */
-STORE_MUST_USE store_status vec_assign(vec_quantizer *q, const float *x, size_t n, int64_t *list, store_error *err);
-/* codes [n][dim * bits / 8] of x [n][dim]. */
-STORE_MUST_USE store_status vec_encode(vec_quantizer *q, const float *x, size_t n, uint8_t *codes, store_error *err);
-/* order [n][lists]: all lists, nearest first. */
-STORE_MUST_USE store_status vec_order(vec_quantizer *q, const float *x, size_t n, int64_t *order, store_error *err);
+/* ---- making ------------------------------------------------------------------------------------------------------ */
 
-/* FAISS's file up to where the lists' bytes begin, for lists of these sizes; freed by the caller. What follows is for each
- * list in turn its codes and its ids (8 bytes each). */
-STORE_MUST_USE store_status vec_head_make(const vec_quantizer *q, const int64_t *sizes, uint8_t **bytes, size_t *n,
-                                          store_error *err);
-/* Whether a head is one that vec_head_make gives for these figures, and the lists behind it fill `data` bytes exactly.
- * FAISS believes what it reads, so nothing is given to it that this has not passed. */
-typedef struct vec_figures { int dim, lists, bits; int64_t count; uint64_t data; } vec_figures;
-bool vec_head_check(const uint8_t *bytes, size_t n, const vec_figures *f);
+typedef struct vec_maker vec_maker;
 
-/* Opens the index that begins at `offset` of the file; fd stays the caller's. */
-STORE_MUST_USE store_status vec_open(int fd, int64_t offset, vec_file **out, store_error *err);
-void vec_close(vec_file *v);
-int vec_lists(const vec_file *v);
-int64_t vec_list_size(const vec_file *v, int list);
-void vec_list_ids(const vec_file *v, int list, int64_t *ids);
-/* The centroids of an open file, [lists][dim], borrowed. */
-const float *vec_centroids(const vec_file *v);
+/* Finds the codes' values from sample [n][dim]; a thousand are enough, and FAISS complains on stderr below
+ * VEC_SAMPLE_MIN. */
+enum { VEC_SAMPLE_MIN = 640 };
+STORE_MUST_USE store_status vec_maker_create(int dim, const float *sample, size_t n, vec_maker **out, store_error *err);
+void vec_maker_destroy(vec_maker *m);
+/* x [n][dim] */
+STORE_MUST_USE store_status vec_maker_add(vec_maker *m, const float *x, size_t n, store_error *err);
+/* What was added since the last call, as a part of exactly vec_part_bytes(dim, count) bytes; the maker is then empty. */
+STORE_MUST_USE store_status vec_maker_write(vec_maker *m, FILE *f, store_error *err);
 
-/* The k best of the `probes` nearest lists (all of them where probes >= lists), best first; ids may repeat only if the file
- * repeats them. *found <= k. */
-STORE_MUST_USE store_status vec_search(vec_file *v, const float *query, size_t k, int probes, int threads, float *scores,
-                                       int64_t *ids, size_t *found, store_error *err);
+int64_t vec_part_bytes(int dim, int64_t count);
+
+/* ---- searching --------------------------------------------------------------------------------------------------- */
+
+typedef struct vec_part vec_part;
+
+/* A part's first bytes, as many as vec_head_bytes says, must be those that vec_maker_write gives for this dim and this many
+ * vectors. FAISS believes what it reads, so nothing is given to it that has not passed. */
+size_t vec_head_bytes(int dim);
+bool vec_head_check(const uint8_t *head, int dim, int64_t count);
+
+/* Reads a part from `f`, where it begins at the current place. */
+STORE_MUST_USE store_status vec_part_read(FILE *f, int dim, vec_part **out, store_error *err);
+void vec_part_close(vec_part *p);
+
+/* The k best by approximate score, best first: places[i] counts the vectors in the order in which they were added. */
+STORE_MUST_USE store_status vec_part_search(const vec_part *p, const float *query, size_t k, float *scores, int64_t *places,
+                                            size_t *found, store_error *err);
+
+/* "PQ640x4fs": FAISS's own name for such an index. */
+void vec_kind(int dim, char *text, size_t room);
 
 #endif

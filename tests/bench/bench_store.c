@@ -5,7 +5,7 @@
  *
  * Vectors: a stated generator shaped like real ones (open_clip ViT-B-32/openai on 1,213 photos: mean of length 0.73; half of
  * the variance in 23 directions, 80 % in 105, 95 % in 247). Deviations have variances proportional to 1 / (i + 12)^1.35 along
- * the axes, which three Householder reflections then turn; half of the variance belongs to one of N / 25 + 1 scenes, so that
+ * the axes, which are then turned so that all dimensions vary alike; half of the variance belongs to one of N / 25 + 1 scenes, so that
  * photos come in bursts. Questions: photos of unseen scenes; texts as directions without preference with a quarter of their
  * length along the mean. (Real texts rank photos along even directions as well; see store/cache_build.c.) */
 #include "store/store.h"
@@ -50,7 +50,7 @@ static float normal(uint64_t *seed)
     return (float)s * (1.0f / 37836.0f);
 }
 
-typedef struct shape { int dim; float *deviation, *mean, *turn[3]; } shape;
+typedef struct shape { int dim; float *deviation, *mean, *sign; } shape;
 
 static void unit(float *v, int dim)
 {
@@ -74,16 +74,28 @@ static shape make_shape(int dim)
     double total = 0;
     for (int i = 0; i < dim; i++) total += pow(i + 12, -1.35);
     for (int i = 0; i < dim; i++) s.deviation[i] = (float)sqrt(0.46 * pow(i + 12, -1.35) / total);
-    for (int i = 0; i < 3; i++) s.turn[i] = direction(dim, 10 + (uint64_t)i);
+    s.sign = direction(2 * dim, 10);
+    for (int i = 0; i < 2 * dim; i++) s.sign[i] = s.sign[i] < 0 ? -1 : 1;
     return s;
 }
 
-static void reflect(const shape *s, float *v)
+/* An orthogonal map that mixes all dimensions: twice, signs, Walsh-Hadamard transforms of blocks, a permutation. */
+static void turn(const shape *s, float *v)
 {
-    for (int k = 0; k < 3; k++) {
-        float p = 0;
-        for (int i = 0; i < s->dim; i++) p += v[i] * s->turn[k][i];
-        for (int i = 0; i < s->dim; i++) v[i] -= 2 * p * s->turn[k][i];
+    int d = s->dim, block = d & -d;
+    float scale = 1 / sqrtf((float)block), t[8192];
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < d; i++) v[i] *= s->sign[round * d + i];
+        for (int b = 0; b < d; b += block)
+            for (int h = 1; h < block; h *= 2)
+                for (int i = b; i < b + block; i += 2 * h)
+                    for (int j = i; j < i + h; j++) {
+                        float x = v[j], y = v[j + h];
+                        v[j] = x + y;
+                        v[j + h] = x - y;
+                    }
+        for (int i = 0; i < d; i++) t[(int64_t)i * 7919 % d] = v[i] * scale;
+        memcpy(v, t, (size_t)d * sizeof *v);
     }
 }
 
@@ -91,7 +103,7 @@ static void make_photo(const shape *s, uint64_t number, uint64_t scene, float *v
 {
     uint64_t own = number * 0x2545f4914f6cdd1du + 7, shared = scene * 0x9e3779b97f4a7c15u + 3;
     for (int i = 0; i < s->dim; i++) v[i] = s->deviation[i] * 0.70711f * (normal(&own) + normal(&shared));
-    reflect(s, v);
+    turn(s, v);
     for (int i = 0; i < s->dim; i++) v[i] += 0.734f * s->mean[i];
     unit(v, s->dim);
 }
@@ -178,6 +190,7 @@ static void measure(store *s, int64_t model, const shape *g)
     truth t = {g->dim, q, best};
     double start = now();
     if (store_vectors_each(s, model, NULL, weigh, &t, &e)) die("read", &e);
+    fflush(stdout);
     printf("truth by reading everything: %.1f s\n", now() - start);
     for (int group = 0; group < 2; group++) {
         double ms[QUESTIONS];

@@ -29,7 +29,6 @@ static findings run(fixture *f, bool repair)
 static void start(fixture *f)
 {
     cache_rule.loose_max = 10;
-    cache_rule.portions = 4;
     fixture_start(f, 16);
     save_many(f, 0, 50);
     OK(f, store_cache_update(f->s, f->model, false, NULL, NULL, &f->err));
@@ -68,8 +67,7 @@ static void each_contradiction_is_found_and_mended(void **state)
         {"UPDATE tallies SET n = n + 1", "counts of photos are wrong"},
         {"DELETE FROM tallies", "counts of photos are wrong"},
         {"UPDATE caches SET bytes = bytes + 1", "length is not what the library says"},
-        {"UPDATE caches SET head_hash = zeroblob(16)", "contents are not what the library says"},
-        {"UPDATE caches SET file_hash = zeroblob(16)", "lists are damaged"},
+        {"UPDATE caches SET hash = zeroblob(16)", "contents are not what the library says"},
     };
     for (size_t i = 0; i < sizeof damage / sizeof *damage; i++) {
         fixture f;
