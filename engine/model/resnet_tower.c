@@ -1,6 +1,6 @@
 /* resnet_tower.c: runs CLIP's ResNets. See resnet.c for what they consist of.
  *
- * The network is a list of convolutions and 2x2 means, each from one buffer to another. A block reads x and leaves its result
+ * The network is a list of convolutions, 2x2 means and copies, each from one buffer to another. A block reads x and leaves its result
  * in x, or, where it has a shortcut, in the other of two buffers that then change places:
  *
  *     shortcut     x (halved into a) -> y           only where the shape changes
@@ -11,7 +11,10 @@
  * Batch norms (eps 1e-5) are folded into the weights; ReLU and sums ride on the convolutions. Images go through the
  * convolutions one at a time, because a batch's activations would not stay in the caches. The attention pooling takes the
  * pass together: its four matrices are a quarter of an RN50's weights, and one image would read them for itself. It has a
- * single query, the mean, so only keys and values are computed for the other tokens. */
+ * single query, the mean, so only keys and values are computed for the other tokens.
+ *
+ * With CLIP_BF16 every convolution but the first takes bf16 and sums in f32; x and y, which carry the sums from block to block,
+ * stay f32 and are narrowed to bf16 for the convolutions that read them; the pooling stays f32. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -24,11 +27,14 @@
 
 #define NORM_EPS 1e-5
 
-enum { PIXELS = 0, X, Y, A, B, BUFFERS };
+enum { PIXELS = 0, X, Y, NARROW /* x or y in bf16 */, A, B, BUFFERS };
+
+typedef enum net_kind { CONVOLVE = 0, HALVE, COPY } net_kind;
 
 typedef struct net_layer {
-    const clip_conv_weights *w; /* NULL: 2x2 means */
-    clip_conv_spec spec;        /* of means only side and in */
+    net_kind kind;
+    const clip_conv_weights *w; /* of a convolution */
+    clip_conv_spec spec;        /* the others have its sizes and types, too */
     int from, to;               /* buffers */
     const char *name;           /* for the tap; NULL inside a block */
     clip_packed *packed;
@@ -42,7 +48,7 @@ typedef struct net_plan {
 /* What one thread needs for itself. */
 typedef struct net_worker {
     clip_dnn *dnn;
-    clip_conv **convs;          /* [layers]; NULL for means */
+    clip_conv **convs;          /* [layers]; NULL for what is no convolution */
     net_plan plans[2];          /* the batch, and one image */
     void *memory, *scratch;
     float *buffers[BUFFERS];    /* [side][side][channels] */
@@ -56,6 +62,7 @@ typedef struct net {
     const clip_kernels *k;
     clip_tower_options options;
     int side, tokens, features;
+    clip_type type;             /* of what goes into all convolutions but the first */
     net_layer *layers;
     int count, last;            /* last: the buffer that the features end up in */
     net_worker *workers;
@@ -94,51 +101,64 @@ static void net_destroy(clip_image_tower *tower)
 /* ---- the list ---------------------------------------------------------------------------------------------------- */
 
 /* Each appends a layer and returns the side of what comes out of it. */
-static int append_conv(net *t, const clip_conv_weights *w, int side, int from, int to)
+static int append_conv(net *t, const clip_conv_weights *w, int side, int from, int to, clip_type type, clip_type y_type)
 {
     net_layer *l = &t->layers[t->count++];
-    *l = (net_layer){.w = w, .from = from, .to = to};
-    l->spec = (clip_conv_spec){.images = 1, .side = side, .in = w->in, .out = w->out, .kernel = w->kernel,
-                               .stride = w->stride, .pad_before = w->kernel / 2, .pad_after = w->kernel / 2, .act = w->act};
+    *l = (net_layer){.kind = CONVOLVE, .w = w, .from = from, .to = to};
+    l->spec = (clip_conv_spec){.images = 1, .side = side, .in = w->in, .out = w->out, .kernel = w->kernel, .stride = w->stride,
+                               .pad_before = w->kernel / 2, .pad_after = w->kernel / 2, .act = w->act, .type = type,
+                               .y_type = y_type};
     return clip_conv_side(&l->spec);
 }
 
-static int append_mean(net *t, int side, int channels, int from, int to)
+/* HALVE or COPY, from f32. */
+static int append_pass(net *t, net_kind kind, int side, int channels, int from, int to, clip_type y_type)
 {
-    t->layers[t->count++] = (net_layer){.spec = {.side = side, .in = channels, .out = channels, .kernel = 2, .stride = 2},
-                                        .from = from, .to = to};
-    return side / 2;
+    int k = kind == HALVE ? 2 : 1;
+    clip_conv_spec spec = {.side = side, .in = channels, .out = channels, .kernel = k, .stride = k, .y_type = y_type};
+    t->layers[t->count++] = (net_layer){.kind = kind, .spec = spec, .from = from, .to = to};
+    return side / k;
+}
+
+/* The buffer with x in the convolutions' type. */
+static int narrowed(net *t, int side, int channels, int x)
+{
+    if (t->type == CLIP_T_F32) return x;
+    append_pass(t, COPY, side, channels, x, NARROW, t->type);
+    return NARROW;
 }
 
 /* *x: the buffer of the block's input, then of its output. */
 static int append_block(net *t, const clip_resnet_block *b, int side, int *x)
 {
-    int small = b->halves ? side / 2 : side, to = *x;
+    int small = b->halves ? side / 2 : side, to = *x, from = narrowed(t, side, b->conv1.in, *x);
+    clip_type type = t->type, f32 = CLIP_T_F32;
     if (b->shortcut.out) {
         to = *x == X ? Y : X;
-        if (b->halves) append_mean(t, side, b->shortcut.in, *x, A);
-        append_conv(t, &b->shortcut, small, b->halves ? A : *x, to);
+        if (b->halves) append_pass(t, HALVE, side, b->shortcut.in, *x, A, type);
+        append_conv(t, &b->shortcut, small, b->halves ? A : from, to, type, f32);
     }
-    append_conv(t, &b->conv1, side, *x, A);
-    append_conv(t, &b->conv2, side, A, B);
-    if (b->halves) append_mean(t, side, b->conv2.out, B, A);
-    append_conv(t, &b->conv3, small, b->halves ? A : B, to);
+    append_conv(t, &b->conv1, side, from, A, type, type);
+    append_conv(t, &b->conv2, side, A, B, type, b->halves ? f32 : type);
+    if (b->halves) append_pass(t, HALVE, side, b->conv2.out, B, A, type);
+    append_conv(t, &b->conv3, small, b->halves ? A : B, to, type, f32);
     t->layers[t->count - 1].spec.add = true;
     t->layers[t->count - 1].name = "block";
     *x = to;
     return small;
 }
 
-#define STEM_LAYERS 4
-#define BLOCK_LAYERS 6
+#define STEM_LAYERS 5
+#define BLOCK_LAYERS 7
 
 static void list_layers(net *t)
 {
     const clip_resnet_weights *w = &t->model->resnet;
-    int side = append_conv(t, &w->stem[0], t->model->config.image.size, PIXELS, A), x = X;
-    append_conv(t, &w->stem[1], side, A, B);
-    append_conv(t, &w->stem[2], side, B, A);
-    side = append_mean(t, side, w->stem[2].out, A, X);
+    clip_type type = t->type, f32 = CLIP_T_F32;
+    int side = append_conv(t, &w->stem[0], t->model->config.image.size, PIXELS, X, f32, f32), x = X;
+    append_conv(t, &w->stem[1], side, narrowed(t, side, w->stem[0].out, X), B, type, type);
+    append_conv(t, &w->stem[2], side, B, A, type, f32);
+    side = append_pass(t, HALVE, side, w->stem[2].out, A, X, f32);
     t->layers[t->count - 1].name = "embedding";
     for (int i = 0; i < w->count; i++) side = append_block(t, &w->blocks[i], side, &x);
     t->last = x;
@@ -217,7 +237,7 @@ static void lay_out(const net *t, net_worker *w, clip_arena *a)
     most[PIXELS] = (size_t)t->model->config.image.size * (size_t)t->model->config.image.size * 3;
     for (int i = 0; i < t->count; i++) {
         const net_layer *l = &t->layers[i];
-        size_t side = (size_t)clip_conv_side(&l->spec), size = side * side * (size_t)l->spec.out;
+        size_t side = (size_t)clip_conv_side(&l->spec), size = side * side * (size_t)l->spec.out; /* as if all were f32 */
         if (size > most[l->to]) most[l->to] = size;
     }
     for (int i = 0; i < BUFFERS; i++) w->buffers[i] = clip_arena_floats(a, most[i]);
@@ -257,6 +277,7 @@ static clip_status net_create(const clip_model *m, const clip_tower_options *o, 
     t->side = clip_resnet_side(&m->config.image);
     t->tokens = 1 + t->side * t->side;
     t->features = clip_resnet_features(&m->config.image);
+    t->type = o->precision == CLIP_BF16 ? CLIP_T_BF16 : CLIP_T_F32;
     t->layers = calloc((size_t)m->resnet.count * BLOCK_LAYERS + STEM_LAYERS, sizeof *t->layers);
     t->workers = calloc((size_t)o->workers, sizeof *t->workers);
     clip_status s = t->layers && t->workers ? CLIP_OK : clip_fail(err, CLIP_E_MEMORY, "out of memory");
@@ -281,15 +302,33 @@ static void read_pixels(const net *t, const uint8_t *image, float *pixels)
     clip_layer_pixels(image, (size_t)c->size * (size_t)c->size, scale, shift, pixels);
 }
 
-/* y [side/2][side/2][n] = means of 2x2 pixels of x [side][side][n]; an odd last row and column are left out. */
-static void halve(const float *x, int side, int n, float *y)
+/* y [n] = the mean of four pixels of n channels: two beside each other, and the two `line` floats behind them. */
+static void mean_4(const float *p, size_t line, size_t n, float *y)
 {
-    size_t step = (size_t)n, line = (size_t)side * step;
-    for (int i = 0; i < side / 2; i++)
-        for (int j = 0; j < side / 2; j++, y += n) {
-            const float *p = x + 2 * (size_t)i * line + 2 * (size_t)j * step;
-            for (size_t c = 0; c < step; c++) y[c] = (p[c] + p[step + c] + p[line + c] + p[line + step + c]) * 0.25f;
-        }
+    for (size_t c = 0; c < n; c++) y[c] = (p[c] + p[n + c] + p[line + c] + p[line + n + c]) * 0.25f;
+}
+
+/* y [side/2][side/2][n] = means of 2x2 pixels of x [side][side][n]; an odd last row and column are left out. */
+static void halve(const clip_kernels *k, const float *x, const clip_conv_spec *s, void *y)
+{
+    float pixel[CLIP_MAX_WIDTH];
+    size_t n = (size_t)s->in, line = (size_t)s->side * n, small = (size_t)s->side / 2;
+    for (size_t i = 0; i < small * small; i++) {
+        const float *p = x + 2 * (i / small) * line + 2 * (i % small) * n;
+        if (s->y_type == CLIP_T_F32) mean_4(p, line, n, (float *)y + i * n);
+        else mean_4(p, line, n, pixel), k->to_bf16(pixel, (uint16_t *)y + i * n, n);
+    }
+}
+
+static bool run_layer(const net *t, net_worker *w, int i)
+{
+    const net_layer *l = &t->layers[i];
+    float *x = w->buffers[l->from], *y = w->buffers[l->to];
+    size_t side = (size_t)l->spec.side;
+    if (l->kind == CONVOLVE) return clip_conv_run(w->convs[i], l->packed, x, y, w->scratch);
+    if (l->kind == HALVE) halve(t->k, x, &l->spec, y);
+    else t->k->to_bf16(x, (uint16_t *)y, side * side * (size_t)l->spec.in);
+    return true;
 }
 
 /* tokens [1 + side side][features] = the features' mean and the features, each with its position. */
@@ -306,10 +345,8 @@ static bool run_image(const net *t, net_worker *w, const uint8_t *image, float *
     read_pixels(t, image, w->buffers[PIXELS]);
     for (int i = 0; i < t->count; i++) {
         const net_layer *l = &t->layers[i];
-        const float *from = w->buffers[l->from];
         size_t side = (size_t)clip_conv_side(&l->spec);
-        if (!l->w) halve(from, l->spec.side, l->spec.in, w->buffers[l->to]);
-        else if (!clip_conv_run(w->convs[i], l->packed, from, w->buffers[l->to], w->scratch)) return false;
+        if (!run_layer(t, w, i)) return false;
         if (l->name && t->options.tap)
             t->options.tap(t->options.tap_context, l->name, w->buffers[l->to], side * side, (size_t)l->spec.out);
     }
