@@ -77,7 +77,7 @@ typedef struct cli_option {
 
 typedef struct cli_list {
     const char **items;       /* point into argv */
-    const cli_option **from;  /* which option brought each */
+    const char **from;        /* the name of the option that brought each: outlives the table */
     size_t n;
 } cli_list;
 void cli_list_finish(cli_list *l); /* frees the arrays */

@@ -90,11 +90,11 @@ static const cli_option *find_letter(const cli_option *o, char letter)
     return NULL;
 }
 
-static bool list_add(cli_list *l, const char *item, const cli_option *from)
+static bool list_add(cli_list *l, const char *item, const char *from)
 {
     const char **items = realloc(l->items, (l->n + 1) * sizeof *items);
     if (items) l->items = items;
-    const cli_option **froms = realloc(l->from, (l->n + 1) * sizeof *froms);
+    const char **froms = realloc(l->from, (l->n + 1) * sizeof *froms);
     if (froms) l->from = froms;
     if (!items || !froms) return false;
     l->items[l->n] = item;
@@ -146,7 +146,7 @@ static const char *set_value(const cli_option *o, const char *value)
         return NULL;
     case CLI_LIST:
     case CLI_COMMAND:
-        return list_add(o->target, value, o) ? NULL : "less (memory ran out)";
+        return list_add(o->target, value, o->name) ? NULL : "less (memory ran out)";
     case CLI_CHOICE: {
         int place = choice_of(o->value, value);
         if (place < 0) return o->value;

@@ -34,7 +34,7 @@ static int gather(const cli_list *given, int n_more, char **more, item *items)
 {
     size_t n = 0, images = 0;
     for (size_t i = 0; i < given->n; i++) {
-        bool image = strcmp(given->from[i]->name, "image") == 0;
+        bool image = strcmp(given->from[i], "image") == 0;
         items[n++] = (item){image, given->items[i]};
         images += image;
     }

@@ -61,7 +61,7 @@ static int read_terms(int n_words, char **words, const cli_list *more, query_ter
 {
     int status = report(n_words ? words[0] : "", query_terms_from_words(words, (size_t)n_words, terms));
     for (size_t i = 0; i < more->n && !status; i++) {
-        float sign = strcmp(more->from[i]->name, "subtract") == 0 ? -1 : 1;
+        float sign = strcmp(more->from[i], "subtract") == 0 ? -1 : 1;
         status = report(more->items[i], query_terms_add(terms, more->items[i], sign));
     }
     if (!status && !terms->n) status = cli_misuse(&usage, "say what to look for: clipsearch search QUERY...");

@@ -95,8 +95,8 @@ static void a_list_keeps_order_and_origin(void **state)
     assert_int_equal(parse("--add 1 -s 2 -a3 --subtract=4"), -1);
     assert_int_equal(list.n, 4);
     assert_string_equal(list.items[2], "3");
-    assert_string_equal(list.from[1]->name, "subtract");
-    assert_string_equal(list.from[2]->name, "add");
+    assert_string_equal(list.from[1], "subtract");
+    assert_string_equal(list.from[2], "add");
 }
 
 static void operands_keep_their_order_wherever_they_stand(void **state)
