@@ -4,6 +4,8 @@
  *     open_clip      open_clip_config.json                           open_clip_model.safetensors
  *     Hugging Face   config.json, preprocessor_config.json if any    model.safetensors
  *
+ * Large models come in several files, which NAME.safetensors.index.json lists.
+ *
  * Some repositories hold both forms; then open_clip's is taken, whose configuration says more. Opening maps the weights and
  * checks every tensor's shape against the configuration, so that a model which opens also runs; nothing but headers is read.
  * The vocabulary is opened by whoever first needs it, because indexing never does. */
@@ -72,10 +74,18 @@ static clip_status read_file(const char *dir, const char *name, clip_text_file *
 
 /* ---- opening ---------------------------------------------------------------------------------------------------- */
 
+/* One file, or where there is none the several that an index names. */
 static clip_status open_weights(clip_model *m, const char *name, clip_error *err)
 {
-    char *path = join(m->dir, name);
-    clip_status s = path ? clip_safetensors_open(path, &m->file, err) : clip_fail(err, CLIP_E_MEMORY, "out of memory");
+    char index[64];
+    clip_text_file json = {0};
+    snprintf(index, sizeof index, "%s.index.json", name);
+    bool sharded = !exists(m->dir, name) && exists(m->dir, index);
+    char *path = join(m->dir, sharded ? index : name);
+    clip_status s = path ? CLIP_OK : clip_fail(err, CLIP_E_MEMORY, "out of memory");
+    if (!s && sharded) s = read_file(m->dir, index, &json, err);
+    if (!s) s = sharded ? clip_shards_open(path, json.bytes, json.n, &m->file, err) : clip_safetensors_open(path, &m->file, err);
+    free(json.bytes);
     free(path);
     return s;
 }

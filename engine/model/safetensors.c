@@ -29,9 +29,13 @@ struct clip_safetensors {
     void *map;               /* NULL when the bytes are the caller's */
     const unsigned char *bytes, *data;
     size_t length, header_length, data_length;
+    const void *header;
     clip_tensor *tensors;    /* in order of name */
     size_t count;
     char *names;             /* the strings that the tensors point at */
+    clip_safetensors **parts; /* of a joined one, which has no bytes of its own */
+    size_t part_count;
+    void *headers;           /* of all parts, one after another */
 };
 
 /* Every element type of the format; those that are not weights are only measured. A size of 0: not whole bytes. */
@@ -166,6 +170,7 @@ static clip_status parse(clip_safetensors *s, clip_error *err)
     if (header > s->length - 8)
         return clip_fail(err, CLIP_E_FORMAT, "%s: not a safetensors file, or truncated in its header", s->path);
     s->header_length = (size_t)header;
+    s->header = s->bytes + 8;
     s->data = s->bytes + 8 + header;
     s->data_length = s->length - 8 - (size_t)header;
 
@@ -228,6 +233,9 @@ void clip_safetensors_close(clip_safetensors *s)
 {
     if (!s) return;
     if (s->map) munmap(s->map, s->length);
+    for (size_t i = 0; i < s->part_count; i++) clip_safetensors_close(s->parts[i]);
+    free(s->parts);
+    free(s->headers);
     free(s->tensors);
     free(s->names);
     free(s->path);
@@ -244,7 +252,10 @@ void clip_safetensors_release(const clip_safetensors *s, const void *data, size_
 {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = ((uintptr_t)data + page - 1) / page * page;
     uintptr_t end = ((uintptr_t)data + bytes) / page * page;
-    if (s->map && first < end) madvise((void *)first, end - first, MADV_DONTNEED); /* only advice: failing is harmless */
+    bool inside = false;
+    for (size_t i = 0; i < s->part_count; i++) clip_safetensors_release(s->parts[i], data, bytes);
+    if (s->map) inside = (const unsigned char *)data >= s->data && (const unsigned char *)data < s->data + s->data_length;
+    if (inside && first < end) madvise((void *)first, end - first, MADV_DONTNEED); /* only advice: failing is harmless */
 }
 
 size_t clip_safetensors_count(const clip_safetensors *s) { return s->count; }
@@ -254,5 +265,47 @@ const char *clip_safetensors_path(const clip_safetensors *s) { return s->path; }
 const void *clip_safetensors_header(const clip_safetensors *s, size_t *n)
 {
     *n = s->header_length;
-    return s->bytes + 8;
+    return s->header;
+}
+
+/* ---- several files as one --------------------------------------------------------------------------------------- */
+
+static clip_status join(clip_safetensors *s, clip_error *err)
+{
+    for (size_t i = 0; i < s->part_count; i++) s->count += s->parts[i]->count, s->header_length += s->parts[i]->header_length;
+    s->tensors = calloc(s->count + 1, sizeof *s->tensors);
+    s->header = s->headers = malloc(s->header_length + 1);
+    if (!s->tensors || !s->headers) return clip_fail(err, CLIP_E_MEMORY, "%s: out of memory", s->path);
+    clip_tensor *t = s->tensors;
+    char *header = s->headers;
+    for (size_t i = 0; i < s->part_count; i++) {
+        const clip_safetensors *p = s->parts[i];
+        memcpy(t, p->tensors, p->count * sizeof *t);
+        memcpy(header, p->header, p->header_length);
+        t += p->count;
+        header += p->header_length;
+    }
+    qsort(s->tensors, s->count, sizeof *s->tensors, by_name);
+    for (size_t i = 1; i < s->count; i++)
+        if (!by_name(&s->tensors[i - 1], &s->tensors[i]))
+            return clip_fail(err, CLIP_E_FORMAT, "%s: tensor %s is in two of the files", s->path, s->tensors[i].name);
+    return CLIP_OK;
+}
+
+clip_status clip_safetensors_join(const char *name, clip_safetensors **parts, size_t n, clip_safetensors **out, clip_error *err)
+{
+    clip_safetensors *s = calloc(1, sizeof *s);
+    if (s) s->parts = calloc(n + 1, sizeof *parts);
+    if (!s || !s->parts || !(s->path = strdup(name))) {
+        for (size_t i = 0; i < n; i++) clip_safetensors_close(parts[i]);
+        if (s) free(s->parts);
+        free(s);
+        return clip_fail(err, CLIP_E_MEMORY, "%s: out of memory", name);
+    }
+    memcpy(s->parts, parts, n * sizeof *parts);
+    s->part_count = n;
+    clip_status st = join(s, err);
+    if (st) clip_safetensors_close(s);
+    else *out = s;
+    return st;
 }

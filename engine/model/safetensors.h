@@ -32,6 +32,14 @@ CLIP_MUST_USE clip_status clip_safetensors_parse(const char *name, const void *b
                                                  clip_error *err);
 void clip_safetensors_close(clip_safetensors *s);
 
+/* Several files as one; a name may occur once. Takes the n parts over, also when it fails. */
+CLIP_MUST_USE clip_status clip_safetensors_join(const char *name, clip_safetensors **parts, size_t n, clip_safetensors **out,
+                                                clip_error *err);
+
+/* A model in several files beside each other: `json` is its NAME.safetensors.index.json, which lies at `path`. */
+CLIP_MUST_USE clip_status clip_shards_open(const char *path, const char *json, size_t json_n, clip_safetensors **out,
+                                           clip_error *err);
+
 const clip_tensor *clip_safetensors_find(const clip_safetensors *s, const char *name); /* NULL when there is none */
 size_t clip_safetensors_count(const clip_safetensors *s);
 const clip_tensor *clip_safetensors_at(const clip_safetensors *s, size_t i); /* in order of name */
