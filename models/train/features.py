@@ -71,19 +71,23 @@ def run(net, images, size, stages):
     return torch.cat(pooled), (torch.cat(maps) if maps else None)
 
 
+def seen(net, data, split, kind, seed, size, stages):
+    """What run() gives, for one view of a whole split. The seed decides the crops."""
+    names, _ = captions(data, split)
+    rng = random.Random(f"{seed} {kind} {split}")
+    parts = [run(net, [view(photo(data, n), kind, rng) for n in names[i:i + 512]], size, stages)
+             for i in range(0, len(names), 512)]
+    return torch.cat([p for p, _ in parts]), torch.cat([m for _, m in parts]) if stages else None
+
+
 if __name__ == "__main__":
     a = arguments(__doc__, net="tf_efficientnet_lite0", size=224, views="plain", splits="train,dev", stages=0)
     net = folded(trunk(a.net))
     for split in a.splits.split(","):
-        names, _ = captions(a.data, split)
         for kind in a.views.split(","):
-            rng = random.Random(f"{a.seed} {kind} {split}")
-            pooled, maps = [], []
-            for i in range(0, len(names), 512):
-                p, m = run(net, [view(photo(a.data, n), kind, rng) for n in names[i:i + 512]], a.size, a.stages)
-                pooled.append(p); maps.append(m)
+            pooled, maps = seen(net, a.data, split, kind, a.seed, a.size, a.stages)
             stem = f"{a.work}/{a.net[-5:]}-{a.size}-{split}-{kind}"
-            np.save(stem + ".npy", torch.cat(pooled).numpy())
+            np.save(stem + ".npy", pooled.numpy())
             if a.stages:
-                np.save(f"{stem}-s{a.stages}.npy", torch.cat(maps).numpy())
+                np.save(f"{stem}-s{a.stages}.npy", maps.numpy())
             print(stem, flush=True)

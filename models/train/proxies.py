@@ -10,7 +10,7 @@ import numpy as np, torch, torch.nn.functional as F
 from PIL import Image, ImageOps
 from common import arguments, captions, recalls, trunk
 from corpus import hypernyms, imagenet, wordnet
-from features import folded, run
+from features import folded, run, seen
 from head import Pseudo
 from text import Ids, TextTower, encode
 
@@ -34,6 +34,12 @@ class Model:
         self.s, self.tok, t = c["state"], tokenizer, c["text"]
         self.tower = TextTower(t["vocab_size"], t["width"], t["heads"], t["layers"], c["dim"])
         self.tower.load_state_dict({k: self.s[k] for k in self.tower.state_dict()})
+
+        self.trunk = trunk(c["net"])
+        own = {k[len("visual.trunk."):]: v for k, v in self.s.items() if k.startswith("visual.trunk.")}
+        missing = self.trunk.load_state_dict(own, strict=False).missing_keys
+        assert all("classifier" in k for k in missing), missing
+        self.trunk = folded(self.trunk)
 
     def image(self, x):
         w = lambda name: self.s["visual.head.mlp." + name]
@@ -88,11 +94,10 @@ def zero_shot(model, data, views):
 
 def wallpapers(model, folder):
     files = sorted(glob.glob(f"{folder}/*"))
-    net = folded(trunk("tf_efficientnet_lite0"))
     photos = [Image.open(f).convert("RGB") for f in files]
     queries = [q.split(":") for line in QUERIES.split("\n") for q in line.split("  ")]
     for how, images in (("squashed", photos), ("cropped", [ImageOps.fit(p, (224, 224), Image.BICUBIC) for p in photos])):
-        sims = model.text([q for q, _ in queries]) @ model.image(run(net, images, 224, 0)[0].float()).T
+        sims = model.text([q for q, _ in queries]) @ model.image(run(model.trunk, images, 224, 0)[0].float()).T
         place = []
         for (q, right), order in zip(queries, sims.argsort(descending=True).tolist()):
             good = [os.path.basename(files[i]).startswith(tuple(right.split("|"))) for i in order]
@@ -103,8 +108,8 @@ def wallpapers(model, folder):
 
 if __name__ == "__main__":
     a = arguments(__doc__, checkpoint="", photos="")
-    views = {v: torch.from_numpy(np.load(f"{a.work}/lite0-224-dev-{v}.npy")).float() for v in ("plain", "low")}
     m = Model(a.checkpoint, f"{a.work}/tokenizer.json")
+    views = {v: seen(m.trunk, a.data, "dev", v, a.seed, 224, 0)[0].float() for v in ("plain", "low")}
     retrieval(m, a.data, views["plain"])
     zero_shot(m, a.data, views)
     if a.photos:
