@@ -6,7 +6,8 @@
  *   context   struct cli: what the global options and the environment said
  *
  * stdout is data, stderr is conversation. Exit status: 0 found or done, 1 nothing found, 2 an error, 130 interrupted.
- * The only code that reads environment variables: CLIPSEARCH_DB, CLIPSEARCH_MODEL, XDG_DATA_HOME, HOME. No locale is ever
+ * The only code that reads environment variables: CLIPSEARCH_DB, CLIPSEARCH_MODEL, XDG_DATA_HOME, XDG_CONFIG_HOME,
+ * HOME. No locale is ever
  * set: numbers are written with a point, and names compare by bytes.
  *
  * Ownership  Strings in struct cli belong to it. Lists own their arrays, not their strings, which point into argv.
@@ -32,6 +33,9 @@ typedef enum cli_form {
     CLI_PARSE = 0, CLI_HELP, CLI_SUMMARY, CLI_MAN, CLI_MAN_ENTRY, CLI_BASH, CLI_ZSH, CLI_FISH
 } cli_form;
 
+/* One line of the file of settings, as an argument; section "" is before all headings. Owned. */
+typedef struct cli_setting { char *section, *argument; int line; } cli_setting;
+
 typedef struct cli {
     char *db;          /* --db, else CLIPSEARCH_DB, else $XDG_DATA_HOME/clipsearch/library.db; owned */
     bool db_named;     /* the user chose it */
@@ -41,6 +45,9 @@ typedef struct cli {
     int threads;       /* --threads; 0: one for each core */
     bool quiet, verbose;
     cli_form form;
+    char *config;      /* the file of settings; owned, as they are */
+    cli_setting *settings;
+    size_t n_settings;
 } cli;
 
 void cli_init(cli *c);   /* defaults and environment */

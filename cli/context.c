@@ -28,6 +28,7 @@ void cli_finish(cli *c)
     free(c->model);
     for (size_t i = 0; i < c->n_models; i++) free(c->models[i]);
     free(c->models);
+    cli_config_finish(c);
     *c = (cli){0};
 }
 

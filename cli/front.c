@@ -113,13 +113,21 @@ static int generate(cli *c, const cli_command *commands, const char *what, const
     return cli_fail("--generate needs man, bash, zsh or fish");
 }
 
+static bool wants_config(int argc, char **argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--no-config") == 0) return false;
+    return true;
+}
+
 static int run(cli *c, const cli_command *commands, int argc, char **argv)
 {
     int first;
     bool version = false;
     if (argc > 1 && strcmp(argv[1], "--generate") == 0)
         return generate(c, commands, argv[2], argc > 2 ? argv[3] : NULL);
-    int status = cli_read(c, &program, NULL, true, argc, argv, &first, &version);
+    int status = wants_config(argc, argv) ? cli_config_read(c, commands) : 0;
+    if (!status) status = cli_read(c, &program, NULL, true, argc, argv, &first, &version);
     if (status >= 0) return status;
     if (version) return cli_version(stdout), 0;
     const char *name = argv[first];

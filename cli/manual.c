@@ -112,11 +112,13 @@ void cli_man(FILE *f, const cli_usage *u, const cli_option *options)
 static const char environment[] =
     "CLIPSEARCH_DB  the library to use, where --db does not name one\n"
     "CLIPSEARCH_MODEL  the model to use, where --model does not name one\n"
+    "XDG_CONFIG_HOME  settings lie in its file clipsearch/config; ~/.config when not set\n"
     "XDG_DATA_HOME  libraries and models lie in its folder clipsearch; ~/.local/share when not set\n";
 
 static const char files[] =
     "~/.local/share/clipsearch/library.db  the library: one SQLite file\n"
     "~/.local/share/clipsearch/library.db.cache  search caches, which are made again when they are lost\n"
+    "~/.config/clipsearch/config  settings: one option a line as it is typed, below a heading such as [search]\n"
     "~/.local/share/clipsearch/models  the user's models, one folder each\n";
 
 void cli_man_begin(FILE *f, const char *summary)

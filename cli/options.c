@@ -20,6 +20,7 @@ void cli_global_table(cli_globals *g, cli_option rows[CLI_GLOBALS + 1])
         {"threads", 0, CLI_INT, "N", "processor cores to use; 0, the default: all", &g->threads},
         {"quiet", 'q', CLI_FLAG, NULL, "no remarks, only results and errors", &g->quiet},
         {"verbose", 'v', CLI_FLAG, NULL, "more remarks", &g->verbose},
+        {"no-config", 0, CLI_FLAG, NULL, "leave out the file of settings", &g->no_config},
         {"help", 'h', CLI_FLAG, NULL, "this text", &g->help},
         {"version", 0, CLI_FLAG, NULL, "the version, and what this build can do", &g->version},
         {0}};
@@ -164,6 +165,7 @@ typedef struct reader {
     const cli_option *own, *global;
     int argc, at;
     char **argv;
+    bool setting;   /* what is read stands in the file of settings */
 } reader;
 
 static int unknown(const reader *r, const char *typed, const char *name)
@@ -186,6 +188,9 @@ static int take(reader *r, const cli_option *o, const char *shown, const char *v
 static int take_value(reader *r, const cli_option *o, const char *shown, const char *value)
 {
     if (!value && r->at + 1 >= r->argc) return cli_misuse(r->u, "%s needs a value: %s %s", shown, shown, o->value);
+    if (r->setting && (o->kind == CLI_COMMAND || strcmp(o->name, "db") == 0 || strcmp(o->name, "model") == 0))
+        return cli_misuse(r->u, "%s cannot be a setting%s", shown,
+                          o->kind == CLI_COMMAND ? "" : "; CLIPSEARCH_DB and CLIPSEARCH_MODEL are for that");
     int status = take(r, o, shown, value ? value : r->argv[++r->at]);
     if (o->kind != CLI_COMMAND) return status;
     while (status < 0 && r->at + 1 < r->argc && strcmp(r->argv[++r->at], ";") != 0) status = take(r, o, shown, r->argv[r->at]);
@@ -275,6 +280,22 @@ static bool adopt_models(cli *c, const cli_list *given)
     return adopt(&c->model, given->n ? given->items[given->n - 1] : NULL);
 }
 
+/* What the file of settings has for this command. */
+static int read_settings(const cli *c, const cli_usage *u, const cli_option *options, const cli_option *global)
+{
+    int status = -1;
+    for (size_t i = 0; i < c->n_settings && status < 0; i++) {
+        const cli_setting *s = &c->settings[i];
+        char *argv[] = {(char *)"", s->argument, NULL}, *kept[2];
+        int first;
+        if (strcmp(s->section, u->command ? u->command : "") != 0) continue;
+        reader r = {u, options, global, 2, 1, argv, true};
+        status = read_all(&r, false, kept, &first);
+        if (status >= 0) cli_warn("that stands in %s, line %d; --no-config leaves it out", c->config, s->line);
+    }
+    return status;
+}
+
 static int keep_globals(cli *c, const cli_usage *u, const cli_globals *g)
 {
     if (g->threads < 0) return cli_misuse(u, "--threads needs 0 or more, not %d", g->threads);
@@ -295,8 +316,9 @@ int cli_read(cli *c, const cli_usage *u, const cli_option *options, bool stop_at
     cli_global_table(&g, global);
     char **kept = malloc(((size_t)argc + 1) * sizeof *kept);
     if (!kept) return cli_fail("memory ran out");
-    reader r = {u, options, global, argc, 1, argv};
-    int status = read_all(&r, stop_at_operand, kept, first_operand);
+    reader r = {u, options, global, argc, 1, argv, false};
+    int status = read_settings(c, u, options, global);
+    if (status < 0) status = read_all(&r, stop_at_operand, kept, first_operand);
     free(kept);
     if (status < 0) status = keep_globals(c, u, &g);
     cli_list_finish(&g.model);

@@ -4,14 +4,14 @@
 
 #include "cli/cli.h"
 
-enum { CLI_GLOBALS = 7 }; /* rows of the global table, without its end */
+enum { CLI_GLOBALS = 8 }; /* rows of the global table, without its end */
 
 /* Where the values of the global options are put while a command line is read. */
 typedef struct cli_globals {
     const char *db;
     cli_list model;
     int threads;
-    bool quiet, verbose, help, version;
+    bool quiet, verbose, help, version, no_config;
 } cli_globals;
 
 /* Fills rows[0..CLI_GLOBALS] (the last one ends the table), pointing into g. */
@@ -21,6 +21,10 @@ void cli_global_table(cli_globals *g, cli_option rows[CLI_GLOBALS + 1]);
  * the first operand; else operands are moved to the end. -1 to go on, or the status to leave with. */
 int cli_read(cli *c, const cli_usage *u, const cli_option *options, bool stop_at_operand, int argc, char **argv,
              int *first_operand, bool *version);
+
+/* Reads the file of settings into c; no file is no error. 0, or 2 and a report. */
+int cli_config_read(cli *c, const cli_command *commands);
+void cli_config_finish(cli *c);
 
 /* The candidate nearest to what was typed, or NULL when none is near. next(i) gives the i-th, NULL at the end. */
 const char *cli_nearest(const char *typed, const char *(*next)(size_t i, const void *ctx), const void *ctx);
