@@ -1,4 +1,4 @@
-/* config.c: options that a person always wants: a file with one option a line.
+/* settings.c: options that a person always wants: a file with one option a line.
  *
  * As in ripgrep's file a line is one argument's worth and nothing is quoted; "[search]" begins the options of one command.
  * Lines are kept as arguments and read by the command's own table, so that whatever may be typed may stand there and is
