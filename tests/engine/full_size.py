@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Full-size towers with random weights, ours against PyTorch: full_size.py ENCODE_DUMP [--threads N] [--precision P] [NAME...]
 
-NAME is open_clip's (ViT-B-32-quickgelu, ViT-L-14, ViT-H-14, ...), or hf:NAME for the same sizes in Hugging Face's form. Each model is
+NAME is open_clip's (ViT-B-32-quickgelu, ViT-L-14, RN50-quickgelu, ...), or hf:NAME for the same sizes in Hugging Face's form. Each model is
 made with a fixed seed, written to a temporary folder, run by PyTorch and by ENCODE_DUMP (tests/engine/encode_dump.c, in the
 build folder) on the same pixels and texts, and compared; the table on stdout is Markdown. Needs torch, open_clip_torch,
 transformers, numpy; nothing of it is needed to build, test or use clipsearch."""
@@ -79,9 +79,10 @@ def encode(model, folder, size, images, texts):
     mean, std = (torch.tensor(getattr(open_clip, f"OPENAI_DATASET_{k}")).view(1, 3, 1, 1) for k in ("MEAN", "STD"))
     x = (rows.permute(0, 3, 1, 2).float() / 255 - mean) / std
     with torch.no_grad():
-        start = time.time()
+        start, cpu = time.time(), time.process_time()
         v = images(x)
-        return v.numpy(), texts(open_clip.SimpleTokenizer()(TEXTS)).numpy(), len(rows) / (time.time() - start)
+        cost = len(rows) / (time.time() - start), (time.process_time() - cpu) * 1000 / len(rows)
+        return v.numpy(), texts(open_clip.SimpleTokenizer()(TEXTS)).numpy(), cost
 
 
 def main():
@@ -93,8 +94,8 @@ def main():
     p.add_argument("--dtype", default="float16", choices=["float32", "float16", "bfloat16"], help="of the weight file")
     a = p.parse_args()
     torch.set_num_threads(a.threads)
-    print("| model | weights | cosine, image / text, least | max abs error, image / text | images/s ours / PyTorch | peak MB |")
-    print("|---|---|---|---|---|---|")
+    print("| model | weights | cosine, image / text, least | max abs error, image / text | images/s ours / PyTorch | CPU ms an image, ours / PyTorch | peak MB |")
+    print("|---|---|---|---|---|---|---|")
     for name in a.names:
         torch.manual_seed(0)
         with tempfile.TemporaryDirectory() as folder:
@@ -102,16 +103,16 @@ def main():
             model, size, images, texts = make(name.removeprefix("hf:"), folder, getattr(torch, a.dtype))
             size = size if isinstance(size, int) else size[0]
             write_vocabulary(folder)
-            want_i, want_t, rate = encode(model, folder, size, images, texts)
+            want_i, want_t, (rate, cpu) = encode(model, folder, size, images, texts)
             del model, images, texts
             run = subprocess.run([a.encode_dump, folder, f"{folder}/out.f32", "--threads", str(a.threads), "--batch", "8",
                                   "--repeat", "3", "--precision", a.precision, "--rows", f"{folder}/rows.u8",
                                   "--texts", f"{folder}/texts.txt"], check=True, capture_output=True, text=True)
             got = np.fromfile(f"{folder}/out.f32", "f4").reshape(-1, want_i.shape[1])
         got_i, got_t = got[:len(want_i)], got[len(want_i):]
-        own = re.search(r"photos: .*?([\d.]+) a second.*peak ([\d.]+)", run.stderr)
+        own = re.search(r"photos: .*?([\d.]+) a second; ([\d.]+) ms.*peak ([\d.]+)", run.stderr)
         print(f"| {name} | {a.dtype} | {(got_i * want_i).sum(1).min():.7f} / {(got_t * want_t).sum(1).min():.7f} "
-              f"| {abs(got_i - want_i).max():.1e} / {abs(got_t - want_t).max():.1e} | {float(own[1]):.1f} / {rate:.1f} | {own[2]} |",
+              f"| {abs(got_i - want_i).max():.1e} / {abs(got_t - want_t).max():.1e} | {float(own[1]):.1f} / {rate:.1f} | {float(own[2]):.0f} / {cpu:.0f} | {own[3]} |",
               flush=True)
 
 
