@@ -77,7 +77,7 @@ static clip_status normalise(const clip_model *m, float *v, size_t n, clip_error
 static clip_precision choose_precision(const clip_encoder_options *o)
 {
     clip_precision asked = o ? o->precision : CLIP_AUTO;
-    return asked != CLIP_F32 && clip_cpu_get().bf16 ? CLIP_BF16 : CLIP_F32;
+    return asked != CLIP_F32 && clip_dnn_has_bf16() ? CLIP_BF16 : CLIP_F32;
 }
 
 static clip_status make_tower(clip_image_encoder *e, int threads, clip_error *err)

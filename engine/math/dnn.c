@@ -17,6 +17,12 @@ int clip_dnn_use_threads(int n)
     return before;
 }
 
+/* oneDNN's own view, which its environment may narrow, not the CPU's. The values are sets of features. */
+bool clip_dnn_has_bf16(void)
+{
+    return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
+}
+
 void *clip_aligned_alloc(size_t bytes)
 {
     size_t padded = (bytes + 63) & ~(size_t)63;

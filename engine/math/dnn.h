@@ -23,6 +23,9 @@ typedef struct clip_packed clip_packed;
  * whole images to its own threads (pool.h) instead. To be called before creating and before running. */
 int clip_dnn_use_threads(int n);
 
+/* Whether products of bf16 are fast here. */
+bool clip_dnn_has_bf16(void);
+
 CLIP_MUST_USE clip_status clip_dnn_create(clip_dnn **out, clip_error *err);
 void clip_dnn_destroy(clip_dnn *d);
 
