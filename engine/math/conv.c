@@ -47,24 +47,31 @@ static bool channels_last(clip_md *m, int images, int side, int channels, clip_t
     return clip_md_make(m, 4, size, type, strides);
 }
 
+dnnl_status_t clip_dnn_describe_convolution(clip_dnn *d, const clip_md *x, const clip_md *w, const clip_md *b, const clip_md *y,
+                                            const int stride[2], const int before[2], const int after[2],
+                                            dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *out)
+{
+    dnnl_dims_t step = {stride[0], stride[1]}, top = {before[0], before[1]}, bottom = {after[0], after[1]};
+#if DNNL_VERSION_MAJOR >= 3
+    dnnl_dims_t dilation = {0, 0};
+    return dnnl_convolution_forward_primitive_desc_create(out, d->engine, dnnl_forward_inference, dnnl_convolution_direct,
+                                                          CLIP_MD(*x), CLIP_MD(*w), CLIP_MD(*b), CLIP_MD(*y), step, dilation,
+                                                          top, bottom, attr);
+#else
+    dnnl_convolution_desc_t desc;
+    dnnl_status_t s = dnnl_convolution_forward_desc_init(&desc, dnnl_forward_inference, dnnl_convolution_direct, CLIP_MD(*x),
+                                                         CLIP_MD(*w), CLIP_MD(*b), CLIP_MD(*y), step, top, bottom);
+    return s == dnnl_success ? dnnl_primitive_desc_create(out, &desc, attr, d->engine, NULL) : s;
+#endif
+}
+
 static bool describe(clip_conv *c, const clip_md *x, const clip_md *w, const clip_md *b, const clip_md *y)
 {
     const clip_conv_spec *s = &c->spec;
-    dnnl_dims_t stride = {s->stride, s->stride}, before = {s->pad_before, s->pad_before},
-                after = {s->pad_after, s->pad_after};
+    const int stride[] = {s->stride, s->stride}, before[] = {s->pad_before, s->pad_before}, after[] = {s->pad_after, s->pad_after};
     dnnl_primitive_attr_t attr = clip_dnn_attr(s->add, s->act);
     if (!attr) return false;
-#if DNNL_VERSION_MAJOR >= 3
-    dnnl_dims_t dilation = {0, 0};
-    dnnl_status_t st = dnnl_convolution_forward_primitive_desc_create(
-        &c->pd, c->d->engine, dnnl_forward_inference, dnnl_convolution_direct, CLIP_MD(*x), CLIP_MD(*w), CLIP_MD(*b),
-        CLIP_MD(*y), stride, dilation, before, after, attr);
-#else
-    dnnl_convolution_desc_t desc;
-    dnnl_status_t st = dnnl_convolution_forward_desc_init(&desc, dnnl_forward_inference, dnnl_convolution_direct, CLIP_MD(*x),
-                                                          CLIP_MD(*w), CLIP_MD(*b), CLIP_MD(*y), stride, before, after);
-    if (st == dnnl_success) st = dnnl_primitive_desc_create(&c->pd, &desc, attr, c->d->engine, NULL);
-#endif
+    dnnl_status_t st = clip_dnn_describe_convolution(c->d, x, w, b, y, stride, before, after, attr, &c->pd);
     dnnl_primitive_attr_destroy(attr);
     return st == dnnl_success;
 }

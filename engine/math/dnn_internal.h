@@ -46,6 +46,11 @@ bool clip_memory_own(clip_dnn *d, const clip_md *md, dnnl_memory_t *out, void **
 /* Post-operations in the order sum, activation; attributes with the caller's scratch memory. NULL when oneDNN refuses. */
 dnnl_primitive_attr_t clip_dnn_attr(bool add, clip_activation act);
 
+/* `stride`, `before` and `after` (zeros around the image) are for height and width. */
+dnnl_status_t clip_dnn_describe_convolution(clip_dnn *d, const clip_md *x, const clip_md *w, const clip_md *b, const clip_md *y,
+                                            const int stride[2], const int before[2], const int after[2],
+                                            dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *out);
+
 /* from -> to, converting order and type. */
 bool clip_dnn_reorder(clip_dnn *d, const clip_md *from, const void *src, const clip_md *to, dnnl_memory_t dst);
 

@@ -1,18 +1,20 @@
-/* matmul.c: y = act(x Wᵀ + b) by oneDNN's matmul. The weights' order is left to oneDNN and they are reordered once, when the
- * encoder is made; activations stay row-major, so that our own passes can read them. Bias, activation and residual sum ride
- * on the product as post-operations, which oneDNN 2.6 keeps on its fast kernels. Without AVX-512 it has no such kernel and
- * falls to a plain GEMM, whose own activation pass takes as long as the product (64 Gop/s with QuickGELU, 113 without): there
- * the vector kernels' does it. */
+/* matmul.c: y = act(x Wᵀ + b) by oneDNN. The weights' order is left to oneDNN and they are reordered once, when the encoder is
+ * made; activations stay row-major, so that our own passes can read them. Bias, activation and residual sum ride on the
+ * product as post-operations.
+ *
+ * oneDNN's matmul has a kernel for packed weights only with AVX-512. Without, it falls to a plain GEMM, which packs the weights
+ * anew at every call and trips over some shapes (200 x 768 x 3072: 66 Gop/s on one core where 117 are possible). A 1x1
+ * convolution over an image one pixel high is the same product, and its AVX2 kernel keeps 110 to 119 at every shape: so then
+ * it is used instead. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/math/dnn_internal.h"
-#include "engine/math/kernels.h"
 
 struct clip_matmul {
     clip_dnn *d;
     clip_matmul_spec spec;
-    const clip_kernels *activate; /* NULL when oneDNN does it */
+    bool as_convolution;
     clip_md weights, bias, scratch;
     dnnl_primitive_desc_t pd;
     dnnl_primitive_t primitive;
@@ -42,46 +44,62 @@ void clip_matmul_destroy(clip_matmul *m)
     free(m);
 }
 
-static bool describe(clip_matmul *m, const clip_md *x, const clip_md *w, const clip_md *b, const clip_md *y)
+static dnnl_status_t describe_product(clip_matmul *m, const clip_md *x, const clip_md *w, const clip_md *y, dnnl_primitive_attr_t attr)
 {
-    dnnl_primitive_attr_t attr = clip_dnn_attr(m->spec.add, m->activate ? CLIP_ACT_NONE : m->spec.act);
-    if (!attr) return false;
 #if DNNL_VERSION_MAJOR >= 3
-    dnnl_status_t s =
-        dnnl_matmul_primitive_desc_create(&m->pd, m->d->engine, CLIP_MD(*x), CLIP_MD(*w), CLIP_MD(*b), CLIP_MD(*y), attr);
+    return dnnl_matmul_primitive_desc_create(&m->pd, m->d->engine, CLIP_MD(*x), CLIP_MD(*w), CLIP_MD(m->bias), CLIP_MD(*y), attr);
 #else
     dnnl_matmul_desc_t desc;
-    dnnl_status_t s = dnnl_matmul_desc_init(&desc, CLIP_MD(*x), CLIP_MD(*w), CLIP_MD(*b), CLIP_MD(*y));
-    if (s == dnnl_success) s = dnnl_primitive_desc_create(&m->pd, &desc, attr, m->d->engine, NULL);
+    dnnl_status_t s = dnnl_matmul_desc_init(&desc, CLIP_MD(*x), CLIP_MD(*w), CLIP_MD(m->bias), CLIP_MD(*y));
+    return s == dnnl_success ? dnnl_primitive_desc_create(&m->pd, &desc, attr, m->d->engine, NULL) : s;
 #endif
+}
+
+static bool describe(clip_matmul *m, const clip_md *x, const clip_md *w, const clip_md *y)
+{
+    static const int one[] = {1, 1}, none[] = {0, 0};
+    dnnl_primitive_attr_t attr = clip_dnn_attr(m->spec.add, m->spec.act);
+    if (!attr) return false;
+    dnnl_status_t s = m->as_convolution ? clip_dnn_describe_convolution(m->d, x, w, &m->bias, y, one, none, none, attr, &m->pd)
+                                        : describe_product(m, x, w, y, attr);
     dnnl_primitive_attr_destroy(attr);
     return s == dnnl_success;
+}
+
+/* A matrix of rows x columns, `ld` elements from row to row; as an image: one pixel high, channels last. */
+static bool matrix(const clip_matmul *m, clip_md *md, int rows, int columns, size_t ld, clip_type type)
+{
+    dnnl_dim_t r = rows, c = columns, step = ld ? (dnnl_dim_t)ld : c;
+    if (!m->as_convolution) return clip_md_make(md, 2, (dnnl_dim_t[]){r, c}, type, (dnnl_dim_t[]){step, 1});
+    return clip_md_make(md, 4, (dnnl_dim_t[]){1, c, 1, r}, type, (dnnl_dim_t[]){r * step, 1, r * step, step});
+}
+
+/* [in][out] as oneDNN's matmul wants it, or [out][in][1][1]; strides when it is to be as the caller has it. */
+static bool weights(const clip_matmul *m, clip_md *md, clip_type type, bool plain)
+{
+    dnnl_dim_t in = m->spec.in, out = m->spec.out;
+    if (m->as_convolution)
+        return clip_md_make(md, 4, (dnnl_dim_t[]){out, in, 1, 1}, type, plain ? (dnnl_dim_t[]){in, 1, 1, 1} : NULL);
+    return clip_md_make(md, 2, (dnnl_dim_t[]){in, out}, type, plain ? (dnnl_dim_t[]){1, in} : NULL);
 }
 
 static bool compile(clip_matmul *m, const clip_matmul *like)
 {
     const clip_matmul_spec *s = &m->spec;
     clip_md x = {0}, w = {0}, y = {0};
-    dnnl_dim_t xs[] = {s->rows, s->in}, ws[] = {s->in, s->out}, ys[] = {s->rows, s->out}, bs[] = {1, s->out};
-    bool ok = clip_md_make(&x, 2, xs, s->type, (dnnl_dim_t[]){s->ldx ? (dnnl_dim_t)s->ldx : s->in, 1}) &&
-              clip_md_make(&y, 2, ys, s->y_type, (dnnl_dim_t[]){s->ldy ? (dnnl_dim_t)s->ldy : s->out, 1}) &&
-              clip_md_make(&m->bias, 2, bs, CLIP_T_F32, (dnnl_dim_t[]){s->out, 1}) &&
-              (like || clip_md_make(&w, 2, ws, s->type, NULL));
-    ok = ok && describe(m, &x, like ? &like->weights : &w, &m->bias, &y) &&
-         clip_md_of(m->pd, dnnl_query_weights_md, 0, &m->weights) &&
-         clip_md_of(m->pd, dnnl_query_scratchpad_md, 0, &m->scratch) &&
-         dnnl_primitive_create(&m->primitive, m->pd) == dnnl_success && clip_memory_bare(m->d, &x, &m->x) &&
-         clip_memory_bare(m->d, &y, &m->y) && clip_memory_bare(m->d, &m->scratch, &m->scratch_memory);
+    dnnl_dim_t out = s->out;
+    bool bias = m->as_convolution ? clip_md_make(&m->bias, 1, &out, CLIP_T_F32, (dnnl_dim_t[]){1})
+                                  : clip_md_make(&m->bias, 2, (dnnl_dim_t[]){1, out}, CLIP_T_F32, (dnnl_dim_t[]){out, 1});
+    bool ok = bias && matrix(m, &x, s->rows, s->in, s->ldx, s->type) && matrix(m, &y, s->rows, s->out, s->ldy, s->y_type) &&
+              (like || weights(m, &w, s->type, false)) && describe(m, &x, like ? &like->weights : &w, &y) &&
+              clip_md_of(m->pd, dnnl_query_weights_md, 0, &m->weights) &&
+              clip_md_of(m->pd, dnnl_query_scratchpad_md, 0, &m->scratch) &&
+              dnnl_primitive_create(&m->primitive, m->pd) == dnnl_success && clip_memory_bare(m->d, &x, &m->x) &&
+              clip_memory_bare(m->d, &y, &m->y) && clip_memory_bare(m->d, &m->scratch, &m->scratch_memory);
     clip_md_free(&x);
     clip_md_free(&w);
     clip_md_free(&y);
     return ok;
-}
-
-static bool activates_slowly(const clip_matmul *m)
-{
-    bool dense = !m->spec.ldy || m->spec.ldy == (size_t)m->spec.out;
-    return m->spec.act != CLIP_ACT_NONE && dense && m->spec.y_type == CLIP_T_F32 && !strncmp(clip_dnn_kernel(m->pd), "gemm", 4);
 }
 
 clip_status clip_matmul_create(clip_dnn *d, const clip_matmul_spec *spec, const clip_matmul *like, clip_matmul **out,
@@ -91,11 +109,12 @@ clip_status clip_matmul_create(clip_dnn *d, const clip_matmul_spec *spec, const 
     if (!m) return clip_fail(err, CLIP_E_MEMORY, "out of memory");
     m->d = d;
     m->spec = *spec;
+    m->as_convolution = like && like->as_convolution;
     bool ok = compile(m, like);
-    if (ok && activates_slowly(m)) {
+    if (ok && !like && !strncmp(clip_dnn_kernel(m->pd), "gemm", 4)) {
         forget(m);
-        m->activate = clip_kernels_best();
-        ok = compile(m, like);
+        m->as_convolution = true;
+        ok = compile(m, NULL);
     }
     if (!ok) {
         clip_matmul_destroy(m);
@@ -112,8 +131,7 @@ const char *clip_matmul_kernel(const clip_matmul *m) { return clip_dnn_kernel(m-
 clip_status clip_packed_create(const clip_matmul *m, const float *w, const float *b, clip_packed **out, clip_error *err)
 {
     clip_md plain = {0};
-    dnnl_dim_t size[] = {m->spec.in, m->spec.out}, strides[] = {1, m->spec.in};
-    if (!clip_md_make(&plain, 2, size, CLIP_T_F32, strides)) return clip_fail(err, CLIP_E_INTERNAL, "oneDNN refused a shape");
+    if (!weights(m, &plain, CLIP_T_F32, true)) return clip_fail(err, CLIP_E_INTERNAL, "oneDNN refused a shape");
     clip_status s = clip_dnn_pack(m->d, &plain, w, &m->weights, &m->bias, b, out, err);
     clip_md_free(&plain);
     return s;
@@ -124,10 +142,8 @@ bool clip_matmul_run(clip_matmul *m, const clip_packed *w, const void *x, void *
     dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, m->x},         {DNNL_ARG_WEIGHTS, w->weights},
                               {DNNL_ARG_BIAS, w->bias},     {DNNL_ARG_DST, m->y},
                               {DNNL_ARG_SCRATCHPAD, m->scratch_memory}};
-    bool ok = dnnl_memory_set_data_handle(m->x, (void *)(uintptr_t)x) == dnnl_success &&
-              dnnl_memory_set_data_handle(m->y, y) == dnnl_success &&
-              dnnl_memory_set_data_handle(m->scratch_memory, scratch) == dnnl_success &&
-              dnnl_primitive_execute(m->primitive, m->d->stream, 5, args) == dnnl_success;
-    if (ok && m->activate) m->activate->activate(y, (size_t)m->spec.rows * (size_t)m->spec.out, m->spec.act);
-    return ok;
+    return dnnl_memory_set_data_handle(m->x, (void *)(uintptr_t)x) == dnnl_success &&
+           dnnl_memory_set_data_handle(m->y, y) == dnnl_success &&
+           dnnl_memory_set_data_handle(m->scratch_memory, scratch) == dnnl_success &&
+           dnnl_primitive_execute(m->primitive, m->d->stream, 5, args) == dnnl_success;
 }
