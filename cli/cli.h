@@ -6,8 +6,8 @@
  *   context   struct cli: what the global options and the environment said
  *
  * stdout is data, stderr is conversation. Exit status: 0 found or done, 1 nothing found, 2 an error, 130 interrupted.
- * The only code that reads environment variables: CLIPSEARCH_DB, CLIPSEARCH_MODEL, XDG_DATA_HOME, XDG_CONFIG_HOME,
- * HOME. No locale is ever
+ * The only code that reads environment variables: CLIPSEARCH_DB, CLIPSEARCH_MODEL, XDG_DATA_HOME, XDG_CONFIG_HOME, HOME,
+ * and for Hugging Face HF_ENDPOINT, HF_TOKEN, HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME. No locale is ever
  * set: numbers are written with a point, and names compare by bytes.
  *
  * Ownership  Strings in struct cli belong to it. Lists own their arrays, not their strings, which point into argv.
@@ -113,6 +113,12 @@ int cli_misuse(const cli_usage *u, const char *format, ...) __attribute__((forma
  * bundled default. Allocated; on failure NULL and a message in err. */
 char *cli_model_dir(const char *name_or_dir, clip_error *err);
 char *cli_data_home(void); /* $XDG_DATA_HOME/clipsearch, allocated */
+
+/* Hugging Face, by its own variables: where it is (without a slash at the end; allocated), with which token (NULL: none),
+ * and where its own programs keep what they fetched (allocated). */
+char *cli_hub_endpoint(void);
+const char *cli_hub_token(void);
+char *cli_hub_cache(void);
 
 /* The absolute form of a path: its real one where it exists; else made absolute, with . and .. taken out by their
  * letters, so that a file on an unplugged drive can still be named. Allocated; NULL when memory ran out. */

@@ -32,6 +32,29 @@ char *cli_data_home(void)
     return format_new("%s/.local/share/clipsearch", home && *home ? home : "");
 }
 
+char *cli_hub_endpoint(void)
+{
+    const char *named = getenv("HF_ENDPOINT");
+    char *endpoint = strdup(named && *named ? named : "https://huggingface.co");
+    for (size_t n = endpoint ? strlen(endpoint) : 0; n && endpoint[n - 1] == '/'; n--) endpoint[n - 1] = 0;
+    return endpoint;
+}
+
+const char *cli_hub_token(void)
+{
+    const char *token = getenv("HF_TOKEN");
+    return token && *token ? token : NULL;
+}
+
+char *cli_hub_cache(void)
+{
+    const char *hub = getenv("HF_HUB_CACHE"), *hf = getenv("HF_HOME"), *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (hub && *hub) return strdup(hub);
+    if (hf && *hf) return format_new("%s/hub", hf);
+    if (cache && cache[0] == '/') return format_new("%s/huggingface/hub", cache);
+    return format_new("%s/.cache/huggingface/hub", home && *home ? home : "");
+}
+
 static bool is_directory(const char *path)
 {
     struct stat st;

@@ -1,5 +1,7 @@
-/* command_model.c: `clipsearch model list | info | use`. */
+/* command_model.c: `clipsearch model list | info | pull | use`. */
+#include "query/known_models.h"
 #include "query/open_library.h"
+#include "query/pull.h"
 #include "query/query.h"
 
 #include <dirent.h>
@@ -9,13 +11,18 @@
 
 static const cli_usage usage = {
     .command = "model",
-    .arguments = "list | info [NAME|DIR] | use NAME",
-    .summary = "Show the models that are here, or choose the one that search uses.",
+    .arguments = "list | info [NAME|DIR] | pull NAME|hf:OWNER/REPO[@REVISION] | use NAME",
+    .summary = "Show the models that are here, fetch another, or choose the one that search uses.",
     .details =
         "list: the model that comes with clipsearch, those in the user's models folder, and how much of the library "
-        "each one covers.\n"
+        "each one covers; then models that can be pulled, with published figures.\n"
         "\n"
         "info: everything about one model; without a name, the one that would be used.\n"
+        "\n"
+        "pull: fetches a known model, or a repository of Hugging Face that holds a CLIP model as safetensors, into the "
+        "user's models folder. A broken download goes on where it stopped; every file is checked by the hub's own hash; "
+        "the model appears when it is whole and can be opened. One that Hugging Face's programs have fetched before is used "
+        "from their cache. HF_TOKEN, HF_ENDPOINT, HF_HOME, HF_HUB_CACHE, https_proxy and no_proxy are honoured.\n"
         "\n"
         "use: makes the library search with this one of the models that it was indexed with.\n"
         "\n"
@@ -23,6 +30,7 @@ static const cli_usage usage = {
         "as safetensors, and the vocabulary. Any command takes such a folder: --model DIR.",
     .examples = "clipsearch model list\n"
                 "clipsearch model info ~/models/ViT-B-32\n"
+                "clipsearch model pull ViT-B-32/laion2b_s34b_b79k\n"
                 "clipsearch index --model ~/models/ViT-B-32 && clipsearch model use ViT-B-32",
 };
 
@@ -53,6 +61,7 @@ static void print_model(listing *l, const char *name, const char *dir, int dim, 
         json_t *object = json_object();
         json_object_set_new(object, "name", text_json(name));
         json_object_set_new(object, "folder", text_json(dir));
+        json_object_set_new(object, "here", json_boolean(dir != NULL));
         json_object_set_new(object, "dim", json_integer(dim));
         json_object_set_new(object, "photos", json_integer(m ? m->vectors : 0));
         json_object_set_new(object, "current", json_boolean(current));
@@ -66,6 +75,40 @@ static void print_model(listing *l, const char *name, const char *dir, int dim, 
     if (dir) cli_print_path(stdout, dir);
     else fputs("its files are gone", stdout);
     putchar('\n');
+}
+
+/* Those that can be pulled. In JSON they stand after the ones that are here, which have "here": true. */
+static void list_known(const listing *l)
+{
+    clip_error ignored;
+    if (!l->json)
+        printf("\n  %-36s %4s %5s %7s %7s %9s %10s  %-13s\n", "To pull", "px", "dim", "G/photo", "G/text", "ImageNet", "Flickr30k",
+               "licence");
+    for (const query_known_model *k = query_known_models; k->name; k++) {
+        ignored.text[0] = 0;
+        char *dir = cli_model_dir(k->name, &ignored), imagenet[16] = "", flickr[16] = "";
+        if (k->imagenet > 0) snprintf(imagenet, sizeof imagenet, "%.1f %%", k->imagenet);
+        if (k->flickr > 0) snprintf(flickr, sizeof flickr, "%.1f %%", k->flickr);
+        if (!l->json) {
+            printf("  %-36s %4d %5d %7.2f %7.2f %9s %10s  %-13s%s\n", k->name, k->px, k->dim, k->image_gmacs, k->text_gmacs,
+                   imagenet, flickr, k->licence, dir ? " here" : "");
+        } else if (!dir) {
+            json_t *o = json_object();
+            json_object_set_new(o, "name", text_json(k->name));
+            json_object_set_new(o, "alias", text_json(k->alias));
+            json_object_set_new(o, "repository", text_json(k->repo));
+            json_object_set_new(o, "here", json_false());
+            json_object_set_new(o, "dim", json_integer(k->dim));
+            json_object_set_new(o, "image_size", json_integer(k->px));
+            json_object_set_new(o, "image_gmacs", json_real(k->image_gmacs));
+            json_object_set_new(o, "text_gmacs", json_real(k->text_gmacs));
+            json_object_set_new(o, "imagenet", k->imagenet > 0 ? json_real(k->imagenet) : json_null());
+            json_object_set_new(o, "flickr30k", k->flickr > 0 ? json_real(k->flickr) : json_null());
+            json_object_set_new(o, "licence", text_json(k->licence));
+            cli_print_json(stdout, o);
+        }
+        free(dir);
+    }
 }
 
 static void list_folder(listing *l, const char *name, const char *dir)
@@ -91,8 +134,10 @@ static void list_installed(listing *l, const char *base, const char *prefix, int
     int n = scandir(base, &entries, NULL, alphasort);
     for (int i = 0; i < n; i++) {
         clip_error ignored = {0};
+        size_t letters = strlen(entries[i]->d_name);
+        bool partial = letters > 8 && strcmp(entries[i]->d_name + letters - 8, ".partial") == 0; /* see pull.c */
         char *name = NULL, *below = NULL, *dir = NULL;
-        if (entries[i]->d_name[0] != '.' && asprintf(&name, "%s%s", prefix, entries[i]->d_name) >= 0) {
+        if (entries[i]->d_name[0] != '.' && !partial && asprintf(&name, "%s%s", prefix, entries[i]->d_name) >= 0) {
             if ((dir = cli_model_dir(name, &ignored))) list_folder(l, name, dir);
             else if (depth && asprintf(&below, "%s/%s", base, entries[i]->d_name) >= 0) {
                 char *deeper = NULL;
@@ -151,7 +196,7 @@ static int command_list(cli *c, bool json)
     l.models = models;
     l.present = counts.present;
     if (!status && !(l.shown = calloc(l.n + 1, sizeof *l.shown))) status = cli_fail("memory ran out");
-    if (!status) list_all(&l);
+    if (!status) list_all(&l), list_known(&l);
     if (!status && !l.lines) status = 1;
     free(l.shown);
     free(models);
@@ -235,16 +280,33 @@ static int command_use(cli *c, const char *name)
     return status;
 }
 
+/* ---- pull ---- */
+
+static int command_pull(cli *c, const char *name, bool force, int timeout)
+{
+    query_model_source source;
+    clip_error err = {0};
+    if (timeout < 1) return cli_misuse(&usage, "--timeout needs 1 or more, not %d", timeout);
+    if (!query_model_source_parse(name, &source, &err)) return cli_fail("%s", err.text);
+    return query_pull(c, &source, &(query_pull_options){.force = force, .timeout = timeout});
+}
+
 int query_command_model(struct cli *c, int argc, char **argv)
 {
-    bool json = false;
-    const cli_option options[] = {{"json", 0, CLI_FLAG, NULL, "print JSON", &json}, {0}};
+    bool json = false, force = false;
+    int timeout = 30;
+    const cli_option options[] = {
+        {"json", 0, CLI_FLAG, NULL, "print JSON", &json},
+        {"force", 0, CLI_FLAG, NULL, "pull: fetch it again, even if it is here or in Hugging Face's cache", &force},
+        {"timeout", 0, CLI_INT, "N", "pull: seconds without a byte that break a connection; 30", &timeout},
+        {0}};
     int first, status = cli_parse(c, &usage, options, argc, argv, &first);
     if (status >= 0) return status;
     int n = argc - first;
     const char *what = n ? argv[first] : "list";
     if (strcmp(what, "list") == 0 && n <= 1) return command_list(c, json);
     if (strcmp(what, "info") == 0 && n <= 2) return command_info(c, n == 2 ? argv[first + 1] : NULL, json);
+    if (strcmp(what, "pull") == 0 && n == 2) return command_pull(c, argv[first + 1], force, timeout);
     if (strcmp(what, "use") == 0 && n == 2) return command_use(c, argv[first + 1]);
-    return cli_misuse(&usage, "it is list, info [NAME|DIR], or use NAME");
+    return cli_misuse(&usage, "it is list, info [NAME|DIR], pull NAME, or use NAME");
 }
