@@ -15,7 +15,7 @@ fail() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 2; }
 # training an index crawls.
 packages_build='gcc libc6-dev meson ninja-build pkg-config libdnnl-dev libsqlite3-dev libjpeg-dev libpng-dev libexif-dev
     libutf8proc-dev libjansson-dev libxxhash-dev libopenblas-dev g++ libwebp-dev libheif-dev libtiff-dev libgif-dev
-    libchafa-dev libglib2.0-dev'
+    libchafa-dev libglib2.0-dev libcurl4-openssl-dev nettle-dev'
 packages_faiss='cmake make dpkg-dev ca-certificates'
 packages_test='libcmocka-dev bats sqlite3 jq'
 
