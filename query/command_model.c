@@ -11,15 +11,16 @@
 
 static const cli_usage usage = {
     .command = "model",
-    .arguments = "list | info [NAME|DIR] | pull NAME|hf:OWNER/REPO[@REVISION] | use NAME",
+    .arguments = "list | info [NAME] | pull NAME | use NAME",
     .summary = "Show the models that are here, fetch another, or choose the one that search uses.",
     .details =
         "list: the model that comes with clipsearch, those in the user's models folder, and how much of the library "
         "each one covers; then models that can be pulled, with published figures.\n"
         "\n"
-        "info: everything about one model; without a name, the one that would be used.\n"
+        "info: everything about one model, by its name or folder; without a name, the one that would be used.\n"
         "\n"
-        "pull: fetches a known model, or a repository of Hugging Face that holds a CLIP model as safetensors, into the "
+        "pull: fetches a known model, or hf:OWNER/REPO[@REVISION], a repository of Hugging Face that holds a CLIP model as "
+        "safetensors, into the "
         "user's models folder. A broken download goes on where it stopped; every file is checked by the hub's own hash; "
         "the model appears when it is whole and can be opened. One that Hugging Face's programs have fetched before is used "
         "from their cache. HF_TOKEN, HF_ENDPOINT, HF_HOME, HF_HUB_CACHE, https_proxy and no_proxy are honoured.\n"
