@@ -181,7 +181,7 @@ static void mark(size_t a, size_t b, void *ctx)
 
 static void every_near_pair_is_found_once_and_no_other(void **state)
 {
-    float *v = aligned_alloc(64, VECTORS * WIDTH * sizeof *v); /* [VECTORS][WIDTH] */
+    float *v = aligned_alloc(32, VECTORS * WIDTH * sizeof *v); /* [VECTORS][WIDTH] */
     seen *s = calloc(1, sizeof *s);
     uint32_t random = 7;
     assert_true(v && s);
