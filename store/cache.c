@@ -38,8 +38,7 @@ int cache_parts(int64_t count)
 
 int64_t cache_first(int64_t count, int parts, int i) { return count / parts * i + (count % parts < i ? count % parts : i); }
 
-/* Where part i begins; of part `parts`: the length of the file. */
-static int64_t part_at(int64_t count, int dim, int parts, int i)
+int64_t cache_part_at(int64_t count, int dim, int parts, int i)
 {
     int64_t at = CACHE_FRONT + 8 * count;
     for (int j = 0; j < i; j++)
@@ -157,7 +156,7 @@ static void read_part(opening *o, int i)
 {
     cache *c = o->c;
     int64_t n = c->row.count, count = cache_first(n, c->parts, i + 1) - cache_first(n, c->parts, i);
-    int64_t at = part_at(n, c->dim, c->parts, i);
+    int64_t at = cache_part_at(n, c->dim, c->parts, i);
     if (!head_passes(o->fd, at, c->dim, count, &o->no_memory[i + 1])) return;
     cache_stream *s = cache_stream_open(o->fd, at, vec_part_bytes(c->dim, count));
     o->no_memory[i + 1] = !s;
@@ -184,11 +183,11 @@ static bool figures_agree(const cache *c, int fd)
 {
     struct stat f;
     const cache_row *r = &c->row;
-    return r->count > 0 && r->count < INT32_MAX && r->bytes == part_at(r->count, c->dim, c->parts, c->parts) && !fstat(fd, &f) &&
+    return r->count > 0 && r->count < INT32_MAX && r->bytes == cache_part_at(r->count, c->dim, c->parts, c->parts) && !fstat(fd, &f) &&
            S_ISREG(f.st_mode) && f.st_size == r->bytes;
 }
 
-static store_status open_file(int fd, const char *path, const store_model *m, cache *c, bool *sound, cache_doubt *doubt,
+static store_status read_file(cache *c, int fd, const char *path, const store_model *m, bool *sound, cache_doubt *doubt,
                               store_error *err)
 {
     if (!figures_agree(c, fd)) return doubtful(doubt, path, "its length is not what the library says");
@@ -214,25 +213,30 @@ void cache_close(cache *c)
     free(c);
 }
 
+store_status cache_open_fd(int fd, const char *path, const store_model *m, const cache_row *r, cache **out, cache_doubt *doubt,
+                           store_error *err)
+{
+    bool sound = false;
+    *out = NULL;
+    cache *c = malloc(sizeof *c);
+    if (!c) return store_no_memory(err);
+    *c = (cache){.model_id = m->id, .dim = m->dim, .parts = cache_parts(r->count), .row = *r};
+    store_status st = read_file(c, fd, path, m, &sound, doubt, err);
+    if (sound && !st) *out = c;
+    else cache_close(c);
+    return st;
+}
+
 static store_status open_row(store *s, const store_model *m, const cache_row *r, cache **out, cache_doubt *doubt,
                              store_error *err)
 {
     char *path = cache_file_path(s, m->id, r->generation);
-    cache *c = calloc(1, sizeof *c);
-    bool sound = false;
-    if (!path || !c) {
-        free(path);
-        free(c);
-        return store_no_memory(err);
-    }
-    *c = (cache){.model_id = m->id, .dim = m->dim, .parts = cache_parts(r->count), .row = *r};
+    if (!path) return store_no_memory(err);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     doubt->gone = fd < 0 && errno == ENOENT;
-    store_status st = fd < 0 ? doubtful(doubt, path, strerror(errno)) : open_file(fd, path, m, c, &sound, doubt, err);
+    store_status st = fd < 0 ? doubtful(doubt, path, strerror(errno)) : cache_open_fd(fd, path, m, r, out, doubt, err);
     if (fd >= 0) close(fd);
     free(path);
-    if (sound && !st) *out = c;
-    else cache_close(c);
     return st;
 }
 

@@ -54,6 +54,8 @@ char *cache_file_path(const store *s, int64_t model_id, int64_t generation);
 /* Of how many parts a file of `count` vectors is made, and the first vector of part i; cache_first(n, parts, parts) is n. */
 int cache_parts(int64_t count);
 int64_t cache_first(int64_t count, int parts, int i);
+/* Where part i begins; of part `parts`: the length of the file. */
+int64_t cache_part_at(int64_t count, int dim, int parts, int i);
 
 void cache_front_make(uint8_t front[CACHE_FRONT], const store_model *m, const cache_row *row);
 
@@ -62,6 +64,9 @@ void cache_front_make(uint8_t front[CACHE_FRONT], const store_model *m, const ca
  * replaces it between our look at the row and at the folder. Only a lack of memory is an error. */
 typedef struct cache_doubt { char why[200]; bool gone; } cache_doubt;
 STORE_MUST_USE store_status cache_open(store *s, const store_model *m, cache **out, cache_doubt *doubt, store_error *err);
+/* The same of an open file; `path` is for `why`. */
+STORE_MUST_USE store_status cache_open_fd(int fd, const char *path, const store_model *m, const cache_row *r, cache **out,
+                                          cache_doubt *doubt, store_error *err);
 void cache_close(cache *c);
 
 /* The `want` best by approximate score, best first. */
@@ -87,5 +92,7 @@ FILE *cache_stream_file(cache_stream *s);
 /* Reads what is left, closes, and gives the digest of all; false when the file was shorter or could not be read. */
 bool cache_stream_close(cache_stream *s, uint8_t digest[16]);
 void cache_digest(const void *bytes, size_t n, uint8_t digest[16]);
+/* The checksum of a whole file of r->count vectors, as its row holds it. */
+bool cache_file_hash(int fd, int dim, const cache_row *r, uint8_t hash[16]);
 
 #endif

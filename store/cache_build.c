@@ -142,9 +142,7 @@ static store_status create_temp(build *b, store_error *err)
         return store_no_memory(err);
     }
     /* The space is asked for before anything is computed. */
-    b->row.bytes = CACHE_FRONT + 8 * b->row.count;
-    for (int i = 0; i < b->parts; i++)
-        b->row.bytes += vec_part_bytes(b->m.dim, cache_first(b->row.count, b->parts, i + 1) - cache_first(b->row.count, b->parts, i));
+    b->row.bytes = cache_part_at(b->row.count, b->m.dim, b->parts, b->parts);
     errno = posix_fallocate(fd, 0, b->row.bytes);
     return errno ? write_failed(b, err) : STORE_OK;
 }
@@ -197,26 +195,11 @@ static store_status write_file(build *b, store_error *err)
     return write_failed(b, err);
 }
 
-/* What cache_open will compute. */
-static bool digest_file(build *b)
-{
-    uint8_t digest[(CACHE_PARTS_MAX + 1) * 16];
-    int64_t at = CACHE_FRONT + 8 * b->row.count, next = at;
-    for (int i = -1; i < b->parts; i++) {
-        if (i >= 0) next += vec_part_bytes(b->m.dim, cache_first(b->row.count, b->parts, i + 1) - cache_first(b->row.count, b->parts, i));
-        cache_stream *s = cache_stream_open(fileno(b->file), i < 0 ? 0 : at, i < 0 ? at : next - at);
-        if (!s || !cache_stream_close(s, digest + 16 * (i + 1))) return false;
-        at = next;
-    }
-    cache_digest(digest, 16 * (size_t)(b->parts + 1), b->row.hash);
-    return true;
-}
-
 /* ---- 3: publishing ----------------------------------------------------------------------------------------------- */
 
 static store_status flush_and_rename(build *b, const char *path, const char *folder, store_error *err)
 {
-    if (!digest_file(b) || fsync(fileno(b->file)) || rename(b->temp, path)) return write_failed(b, err);
+    if (!cache_file_hash(fileno(b->file), b->m.dim, &b->row, b->row.hash) || fsync(fileno(b->file)) || rename(b->temp, path)) return write_failed(b, err);
     int d = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (d < 0) return write_failed(b, err);
     fsync(d); /* some file systems cannot; the row then comes to naught and the file is made again */

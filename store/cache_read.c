@@ -71,3 +71,16 @@ bool cache_stream_close(cache_stream *s, uint8_t digest[16])
 }
 
 void cache_digest(const void *bytes, size_t n, uint8_t digest[16]) { canonical(XXH3_128bits(bytes, n), digest); }
+
+bool cache_file_hash(int fd, int dim, const cache_row *r, uint8_t hash[16])
+{
+    uint8_t digest[(CACHE_PARTS_MAX + 1) * 16];
+    int parts = cache_parts(r->count);
+    for (int i = 0; i <= parts; i++) {
+        int64_t at = i ? cache_part_at(r->count, dim, parts, i - 1) : 0;
+        cache_stream *s = cache_stream_open(fd, at, cache_part_at(r->count, dim, parts, i) - at);
+        if (!s || !cache_stream_close(s, digest + 16 * i)) return false;
+    }
+    cache_digest(digest, 16 * (size_t)(parts + 1), hash);
+    return true;
+}

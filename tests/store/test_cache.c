@@ -433,20 +433,13 @@ static void forge(fixture *f, const char *path, const char *what)
 {
     store_model m;
     cache_row row;
-    uint8_t digest[(CACHE_PARTS_MAX + 1) * 16], hash[16];
+    uint8_t hash[16];
     char sql[300];
     OK(f, model_get(f->s, f->model, &m, &f->err));
     OK(f, cache_row_get(f->s, &m, &row, &f->err));
-    int fd = open(path, O_RDONLY), parts = cache_parts(row.count);
-    int64_t at = 0, next = CACHE_FRONT + 8 * row.count;
-    for (int i = 0; i <= parts; i++) {
-        cache_stream *s = cache_stream_open(fd, at, next - at);
-        assert_true(cache_stream_close(s, digest + 16 * i));
-        at = next;
-        if (i < parts) next += vec_part_bytes(DIM, cache_first(row.count, parts, i + 1) - cache_first(row.count, parts, i));
-    }
+    int fd = open(path, O_RDONLY);
+    assert_true(cache_file_hash(fd, DIM, &row, hash));
     close(fd);
-    cache_digest(digest, 16 * ((size_t)parts + 1), hash);
     char *p = sql + sprintf(sql, "UPDATE caches SET %s hash = x'", what);
     for (int i = 0; i < 16; i++) p += sprintf(p, "%02x", hash[i]);
     strcpy(p, "'");
