@@ -160,7 +160,7 @@ static const char *setup_for(db_kind kind)
 static int open_handle(db *d, db_kind kind)
 {
     int flags = SQLITE_OPEN_NOMUTEX;
-    const char *parameters = NULL;
+    const char *parameters = NULL, *layer = NULL;
     switch (kind) {
     case DB_WRITER:
     case DB_SOLE:
@@ -169,9 +169,10 @@ static int open_handle(db *d, db_kind kind)
      * file and take away the two files that go with it. query_only keeps it from writing anything else. */
     case DB_READER: flags |= SQLITE_OPEN_READWRITE; break;
     case DB_IMMUTABLE: flags |= SQLITE_OPEN_READONLY | SQLITE_OPEN_URI; parameters = "?immutable=1"; break;
-    case DB_ALONE: flags |= SQLITE_OPEN_READONLY | SQLITE_OPEN_URI; parameters = "?nolock=1"; break;
+    /* The layer without locks: a lock would need a file open for writing. (The URI's nolock=1 refuses logs.) */
+    case DB_ALONE: flags |= SQLITE_OPEN_READONLY; layer = "unix-none"; break;
     }
-    if (!parameters) return sqlite3_open_v2(d->path, &d->h, flags, NULL);
+    if (!parameters) return sqlite3_open_v2(d->path, &d->h, flags, layer);
     char *uri = uri_of(d->path, parameters);
     if (!uri) return SQLITE_NOMEM;
     int rc = sqlite3_open_v2(uri, &d->h, flags, NULL);
