@@ -102,6 +102,20 @@ static bool compile(clip_matmul *m, const clip_matmul *like)
     return ok;
 }
 
+/* A convolution in place of a plain GEMM, unless oneDNN has no real kernel for that either. */
+static bool compile_best(clip_matmul *m, const clip_matmul *like)
+{
+    m->as_convolution = like && like->as_convolution;
+    bool ok = compile(m, like);
+    if (!ok || like || strncmp(clip_dnn_kernel(m->pd), "gemm", 4)) return ok;
+    forget(m);
+    m->as_convolution = true;
+    if (compile(m, NULL) && !strstr(clip_dnn_kernel(m->pd), "ref")) return true;
+    forget(m);
+    m->as_convolution = false;
+    return compile(m, NULL);
+}
+
 clip_status clip_matmul_create(clip_dnn *d, const clip_matmul_spec *spec, const clip_matmul *like, clip_matmul **out,
                                clip_error *err)
 {
@@ -109,14 +123,7 @@ clip_status clip_matmul_create(clip_dnn *d, const clip_matmul_spec *spec, const 
     if (!m) return clip_fail(err, CLIP_E_MEMORY, "out of memory");
     m->d = d;
     m->spec = *spec;
-    m->as_convolution = like && like->as_convolution;
-    bool ok = compile(m, like);
-    if (ok && !like && !strncmp(clip_dnn_kernel(m->pd), "gemm", 4)) {
-        forget(m);
-        m->as_convolution = true;
-        ok = compile(m, NULL);
-    }
-    if (!ok) {
+    if (!compile_best(m, like)) {
         clip_matmul_destroy(m);
         return clip_fail(err, CLIP_E_INTERNAL, "oneDNN made no product of %d x %d by %d", spec->rows, spec->in, spec->out);
     }

@@ -92,7 +92,7 @@ def main():
     p.add_argument("--threads", type=int, default=1)
     p.add_argument("--precision", default="f32")
     p.add_argument("--dtype", default="float16", choices=["float32", "float16", "bfloat16"], help="of the weight file")
-    a = p.parse_args()
+    a = p.parse_intermixed_args()
     torch.set_num_threads(a.threads)
     print("| model | weights | cosine, image / text, least | max abs error, image / text | images/s ours / PyTorch | CPU ms an image, ours / PyTorch | peak MB |")
     print("|---|---|---|---|---|---|---|")
