@@ -144,7 +144,7 @@ void query_preview_draw(query_preview *p, FILE *f, const char *path)
         GString *text = convert(p, &picture);
         fwrite(text->str, 1, text->len, f);
         putc('\n', f);
-        p->g_string_free(text, TRUE);
+        (p->g_string_free)(text, TRUE); /* in parentheses: newer GLibs have a macro of this name */
     }
     clip_picture_finish(&picture);
 }

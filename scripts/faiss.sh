@@ -67,6 +67,13 @@ fi
 
 log=$cache/faiss-build.log
 : >"$log" || fail "cannot write $log"
+
+# From Debian 13 on, libfaiss-dev holds the C API.
+version=$(apt-cache policy libfaiss-dev 2>/dev/null | sed -n 's/^ *Candidate: *//p')
+if [ $mode = build ] && dpkg --compare-versions "${version:-0}" ge 1.11; then
+    need_packages libfaiss-dev
+    if system_has_it; then echo /usr; exit 0; fi
+fi
 work=$(mktemp -d "${TMPDIR:-/tmp}/clipsearch-faiss.XXXXXX") || fail "cannot make a temporary folder"
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM HUP
