@@ -46,9 +46,10 @@ static void read_rules(void)
 
 static const rule *rule_for(const char *file)
 {
+    static const rule none = {.what = ""};
     for (int i = 0; i < RULES; i++)
         if (rules[i].left > 0 && strcmp(rules[i].file, file) == 0) return rules[i].left--, &rules[i];
-    return &(rule){.what = ""};
+    return &none;
 }
 
 static void say(int fd, const char *bytes, size_t n)
