@@ -59,13 +59,15 @@ static bool put_bytes(filter *f, char kind, const char *text)
 
 static bool below(filter *f, const store_root *r, const char *folder)
 {
-    if (!*folder) return add(f, " OR p.root_id = ?") && put_int(f, r->id);
+    /* The first term must not be a constant, or SQLite would not use an index for the others. */
+    if (f->where[f->length - 1] != '(' && !add(f, " OR ")) return false;
+    if (!*folder) return add(f, "p.root_id = ?") && put_int(f, r->id);
     size_t room = strlen(folder) + 2;
     char *low = malloc(room), *high = malloc(room);
     bool ok = low && high;
     if (ok) {
         store_path_range(folder, low, high);
-        ok = add(f, " OR (p.root_id = ? AND CAST(p.path AS BLOB) = ?)"
+        ok = add(f, "(p.root_id = ? AND CAST(p.path AS BLOB) = ?)"
                     " OR (p.root_id = ? AND CAST(p.path AS BLOB) >= ? AND CAST(p.path AS BLOB) < ?)") &&
              put_int(f, r->id) && put_bytes(f, 'b', folder) && put_int(f, r->id) && put_bytes(f, 'b', low) &&
              put_bytes(f, 'b', high);
@@ -91,14 +93,14 @@ static store_status under(filter *f, store *s, const store_filter *c, store_erro
     size_t n;
     store_status st = store_roots(s, &roots, &n, err);
     if (st) return st;
-    bool ok = add(f, " AND (0");
+    bool ok = add(f, " AND (");
     for (size_t i = 0; i < c->n_under && ok && !st; i++) {
         char *clean = store_path_clean(c->under[i]);
         if (!clean) st = store_fail(err, STORE_E_ARGUMENT, "%s: a folder to search in must be an absolute path", c->under[i]);
         else ok = under_one(f, clean, roots, n);
         free(clean);
     }
-    ok = ok && add(f, ")");
+    ok = ok && add(f, f->where[f->length - 1] == '(' ? "0)" : ")");
     store_roots_free(roots, n);
     return st ? st : ok ? STORE_OK : store_no_memory(err);
 }

@@ -242,10 +242,10 @@ STORE_MUST_USE store_status store_count(store *s, store_counts *out, store_error
 
 typedef struct store_cache_info {
     bool exists, current;         /* current: every vector is in the base (no delta, no tombstones) */
-    char kind[64];                /* FAISS factory string, e.g. "IVF1024,SQfp16" */
+    char kind[64];                /* FAISS factory string, e.g. "PQ640x4fs" */
     int64_t base, delta, dead;    /* vectors in the file, newer than the file, in the file but gone */
     int64_t bytes, generation;
-    bool exact;                   /* every list is probed */
+    bool exact;                   /* every vector is weighed in full; with a file only those that it names are */
 } store_cache_info;
 STORE_MUST_USE store_status store_cache_describe(store *s, int64_t model_id, store_cache_info *out, store_error *err);
 
