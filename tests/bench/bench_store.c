@@ -1,6 +1,7 @@
 /* bench_store.c: how the store grows.
  *
  *   bench_store DB N [DIM]        makes a library of N photos, builds its cache and measures searches
+ *   bench_store DB make N MODEL   makes it with the folder MODEL as its model, and leaves it for whoever measures `clipsearch search`
  *   bench_store DB search FILE    one cold search, used by the above: prints milliseconds and the maximum resident set
  *
  * Vectors: a stated generator shaped like real ones (open_clip ViT-B-32/openai on 1,213 photos: mean of length 0.73; half of
@@ -8,6 +9,7 @@
  * the axes, which are then turned so that all dimensions vary alike; half of the variance belongs to one of N / 25 + 1 scenes, so that
  * photos come in bursts. Questions: photos of unseen scenes; texts as directions without preference with a quarter of their
  * length along the mean. (Real texts rank photos along even directions as well; see store/cache_build.c.) */
+#include "engine/clip.h"
 #include "store/store.h"
 
 #include <math.h>
@@ -119,12 +121,11 @@ static void make_text(const shape *s, uint64_t number, float *v)
 
 /* ---- filling ----------------------------------------------------------------------------------------------------- */
 
-static int64_t fill(store *s, const shape *g, uint64_t n)
+static int64_t fill(store *s, const shape *g, uint64_t n, store_model m)
 {
     store_error e = {{0}};
     int64_t root, model;
     char *prefix, path[64];
-    store_model m = {.name = "bench", .dir = "/bench", .fingerprint = "bench", .precision = "f32", .dim = g->dim};
     if (store_root_place(s, "/bench", &root, &prefix, &e) || store_model_put(s, &m, &model, &e)) die("start", &e);
     float *v = malloc((size_t)g->dim * sizeof *v);
     double made = 0, start = now();
@@ -262,8 +263,34 @@ static void cold(const char *self, const char *db, const shape *g)
     }
 }
 
+static int make(const char *db, uint64_t n, const char *dir)
+{
+    clip_error ce = {0};
+    store_error e = {{0}};
+    clip_model *model;
+    store *s;
+    char *full = realpath(dir, NULL);
+    if (!full || clip_model_open(full, &model, &ce)) return fprintf(stderr, "%s: %s\n", dir, ce.text), 2;
+    const clip_model_info *i = clip_model_describe(model);
+    store_model m = {.precision = "f32", .dim = i->dim};
+    snprintf(m.name, sizeof m.name, "%s", i->name);
+    snprintf(m.dir, sizeof m.dir, "%s", full);
+    snprintf(m.fingerprint, sizeof m.fingerprint, "%s", i->fingerprint);
+    shape g = make_shape(i->dim);
+    if (store_open(db, STORE_CREATE, &s, &e)) die("open", &e);
+    int64_t id = fill(s, &g, n, m);
+    double start = now();
+    if (store_cache_update(s, id, true, NULL, NULL, &e)) die("cache", &e);
+    printf("cache made in %.1f s\n", now() - start);
+    store_close(s);
+    clip_model_close(model);
+    free(full);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 5 && !strcmp(argv[2], "make")) return make(argv[1], strtoull(argv[3], NULL, 10), argv[4]);
     if (argc == 4 && !strcmp(argv[2], "search")) return cold_search(argv[1], argv[3]);
     if (argc < 3) return fprintf(stderr, "bench_store DB N [DIM]\n"), 2;
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -274,7 +301,8 @@ int main(int argc, char **argv)
     if (store_open(argv[1], STORE_CREATE, &s, &e)) die("open", &e);
     store_model m;
     bool there = !store_model_current(s, &m, NULL) && m.vectors >= (int64_t)n;
-    int64_t model = there ? m.id : fill(s, &g, n);
+    store_model made = {.name = "bench", .dir = "/bench", .fingerprint = "bench", .precision = "f32", .dim = g.dim};
+    int64_t model = there ? m.id : fill(s, &g, n, made);
     double start = now();
     if (store_cache_update(s, model, true, NULL, NULL, &e)) die("cache", &e);
     store_cache_info c;
