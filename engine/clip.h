@@ -80,7 +80,13 @@ const clip_model_info *clip_model_describe(const clip_model *m);
 
 /* ---- encoders -------------------------------------------------------------------------------------------------- */
 
-typedef enum clip_precision { CLIP_F32 = 0, CLIP_BF16, CLIP_INT8, CLIP_AUTO } clip_precision;
+/* What an image encoder computes its products in; sums are f32, or exact. An encoder takes the nearest that this CPU and the
+ * model's tower have, and says which: bf16 needs AVX-512 BF16, int16 a transformer; both are f32 otherwise.
+ * CLIP_INT8 asks for integers of the width that the CPU multiplies fastest: 16 bits. */
+typedef enum clip_precision { CLIP_F32 = 0, CLIP_BF16, CLIP_INT16, CLIP_INT8, CLIP_AUTO } clip_precision;
+
+const char *clip_precision_name(clip_precision p); /* "f32", "bf16", "int16", "int8", "auto" */
+#define CLIP_PRECISION_CHOICE "f32|bf16|int16|int8|auto" /* the same, in the enum's order */
 
 typedef struct clip_encoder_options {
     int threads;              /* 0: one for each core */

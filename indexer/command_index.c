@@ -338,7 +338,7 @@ int indexer_command_index(struct cli *c, int argc, char **argv) {
         {"dry-run", 'n', CLI_FLAG, NULL, "say what would be done, and do nothing", &o.dry_run},
         {"retry", 0, CLI_FLAG, NULL, "read again what failed in earlier runs (say, with more --memory)", &o.retry},
         {"exact-decode", 0, CLI_FLAG, NULL, "decode JPEG at full size: slower, and as the reference does", &o.exact_decode},
-        {"precision", 0, CLI_CHOICE, "f32|bf16|int8|auto", "arithmetic of the image encoder", &precision},
+        {"precision", 0, CLI_CHOICE, CLIP_PRECISION_CHOICE, "arithmetic of the image encoder", &precision},
         {"memory", 0, CLI_INT, "MB", "memory for photos being read (default: a quarter of the machine's, at most 1536)",
          &memory},
         {"json", 0, CLI_FLAG, NULL, "one JSON object a file and one at the end", &k.json},

@@ -208,10 +208,6 @@ static clip_limits limits_for(const indexer_options *o, int64_t memory) {
     return l;
 }
 
-static const char *precision_name(clip_precision p) {
-    return p == CLIP_BF16 ? "bf16" : p == CLIP_INT8 ? "int8" : "f32";
-}
-
 /* Everything that must be read, through the pipeline. The encoder is made only now: a run without work never touches
  * the weights. */
 int run_read(run *r) {
@@ -220,7 +216,7 @@ int run_read(run *r) {
     const clip_model_info *info = clip_model_describe(r->m);
     engine en = {.m = r->m};
     if (clip_image_encoder_create(r->m, &eo, &en.e, r->err)) { r->failed = true; return -1; }
-    int status = run_put_model(r, precision_name(clip_image_encoder_precision(en.e)));
+    int status = run_put_model(r, clip_precision_name(clip_image_encoder_precision(en.e)));
     if (!status) {
         int64_t memory = r->o->memory_mb > 0 ? r->o->memory_mb << 20 : default_memory();
         indexer_coder coder = {.row_bytes = (size_t)info->image_size * (size_t)info->image_size * 3, .dim = info->dim,

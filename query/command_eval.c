@@ -22,19 +22,13 @@ static const cli_usage usage = {
                 "clipsearch eval zeroshot ~/caltech101 --templates imagenet80 --json",
 };
 
-static const char *precision_word(clip_precision p)
-{
-    static const char *const words[] = {"f32", "bf16", "int8", "auto"};
-    return words[p];
-}
-
 void query_eval_json_head(void *object, query_eval *v, const char *task)
 {
     const clip_model_info *m = clip_model_describe(v->encoder.model);
     json_object_set_new(object, "task", json_string(task));
     json_object_set_new(object, "model", cli_is_utf8(m->name) ? json_string(m->name) : json_null());
     json_object_set_new(object, "fingerprint", json_string(m->fingerprint));
-    json_object_set_new(object, "precision", json_string(precision_word(clip_image_encoder_precision(v->encoder.image))));
+    json_object_set_new(object, "precision", json_string(clip_precision_name(clip_image_encoder_precision(v->encoder.image))));
 }
 
 static int run(query_eval *v, int n, char **operands)
@@ -54,7 +48,7 @@ int query_command_eval(struct cli *c, int argc, char **argv)
     const cli_option options[] = {
         {"templates", 0, CLI_STRING, "SET|FILE", "none, simple7 (the default), imagenet80, or sentences with {}", &v.templates},
         {"names", 0, CLI_STRING, "FILE", "CLASS<tab>NAME a line: what to call a folder's class", &v.names},
-        {"precision", 0, CLI_CHOICE, "f32|bf16|int8|auto", "arithmetic of the image encoder", &precision},
+        {"precision", 0, CLI_CHOICE, CLIP_PRECISION_CHOICE, "arithmetic of the image encoder", &precision},
         {"json", 0, CLI_FLAG, NULL, "print one JSON object", &v.json},
         {0}};
     int status = cli_parse(c, &usage, options, argc, argv, &first);

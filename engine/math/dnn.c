@@ -59,6 +59,7 @@ dnnl_data_type_t clip_dnn_type(clip_type t)
     case CLIP_T_BF16: return dnnl_bf16;
     case CLIP_T_U8: return dnnl_u8;
     case CLIP_T_S8: return dnnl_s8;
+    case CLIP_T_S16: break; /* ours, not oneDNN's */
     }
     return dnnl_data_type_undef;
 }
@@ -176,6 +177,7 @@ void clip_packed_destroy(clip_packed *p)
     if (!p) return;
     if (p->weights) dnnl_memory_destroy(p->weights);
     if (p->bias) dnnl_memory_destroy(p->bias);
+    clip_int16_destroy(p->narrow);
     free(p->weight_bytes);
     free(p->bias_bytes);
     free(p);

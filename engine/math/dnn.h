@@ -33,18 +33,20 @@ void clip_dnn_destroy(clip_dnn *d);
 typedef struct clip_matmul_spec {
     int rows, in, out;
     size_t ldx, ldy;          /* elements from row to row; 0: dense */
-    clip_type type;           /* of x and the weights: f32 or bf16; sums are f32 */
+    clip_type type;           /* of x and the weights: f32 or bf16, sums being f32; or the matrices of int16.h */
     clip_type y_type;
     clip_activation act;
     bool add;
+    int most;                 /* with 16-bit integers: the largest size of a number of x; 0: CLIP_INT16_MOST */
 } clip_matmul_spec;
 
-/* `like`: NULL, or a product of another number of rows whose packed weights this one shall use too. */
+/* 16-bit integers are our own kernel's: x is dense, y is f32, and there is no activation.
+ * `like`: NULL, or a product of another number of rows whose packed weights this one shall use too. */
 CLIP_MUST_USE clip_status clip_matmul_create(clip_dnn *d, const clip_matmul_spec *spec, const clip_matmul *like,
                                              clip_matmul **out, clip_error *err);
 void clip_matmul_destroy(clip_matmul *m);
 size_t clip_matmul_scratch(const clip_matmul *m);      /* bytes */
-const char *clip_matmul_kernel(const clip_matmul *m);  /* oneDNN's name of the implementation */
+const char *clip_matmul_kernel(const clip_matmul *m);  /* the name of the implementation: oneDNN's, or ours */
 
 /* w: [out][in], b: [out] or NULL for none; neither is kept. */
 CLIP_MUST_USE clip_status clip_packed_create(const clip_matmul *m, const float *w, const float *b, clip_packed **out,

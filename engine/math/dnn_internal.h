@@ -8,6 +8,7 @@
 #include <oneapi/dnnl/dnnl_version.h>
 
 #include "engine/math/dnn.h"
+#include "engine/math/int16.h"
 
 struct clip_dnn {
     dnnl_engine_t engine;
@@ -17,6 +18,7 @@ struct clip_dnn {
 struct clip_packed {
     dnnl_memory_t weights, bias;
     void *weight_bytes, *bias_bytes;
+    clip_int16_weights *narrow; /* nothing of the above when there is this */
 };
 
 typedef struct clip_md {

@@ -25,6 +25,13 @@ static inline vf v_load_bf16(const void *p)
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(p)), 16));
 }
 
+/* to nearest; within 16 bits */
+static inline void v_store_int16(int16_t *p, vf x)
+{
+    __m256i i = _mm256_cvtps_epi32(x);
+    _mm_storeu_si128((__m128i *)p, _mm_packs_epi32(_mm256_castsi256_si128(i), _mm256_extracti128_si256(i, 1)));
+}
+
 /* x times 2^n; n is whole and within a float's exponents */
 static inline vf v_scale(vf x, vf n)
 {

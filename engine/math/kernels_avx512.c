@@ -23,6 +23,12 @@ static inline vf v_scale(vf x, vf n) { return _mm512_scalef_ps(x, n); }
 static inline float v_sum(vf x) { return _mm512_reduce_add_ps(x); }
 static inline float v_maximum(vf x) { return _mm512_reduce_max_ps(x); }
 
+/* to nearest; within 16 bits */
+static inline void v_store_int16(int16_t *p, vf x)
+{
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(x)));
+}
+
 static inline vf v_load_bf16(const void *p)
 {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(p)), 16));

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/math/int16.h"
 #include "engine/math/kernels.h"
 
 /* IEEE 754 half to single. Subnormals are scaled by hand: 2^-24 is the weight of a half's last bit. */
@@ -40,6 +41,7 @@ static float load(const void *src, clip_type type, size_t i)
         return f;
     case CLIP_T_U8: return p[i];
     case CLIP_T_S8: return (signed char)p[i];
+    case CLIP_T_S16: break; /* has a scale: never in a file */
     }
     return 0;
 }
@@ -122,6 +124,19 @@ static void plain_to_bf16(const float *src, uint16_t *dst, size_t n)
     }
 }
 
+static float plain_to_int16(const float *src, int16_t *dst, size_t n)
+{
+    float most = 0;
+    bool finite = true;
+    for (size_t i = 0; i < n; i++) {
+        most = fmaxf(most, fabsf(src[i]));
+        finite = finite && isfinite(src[i]);
+    }
+    float factor = finite && most > 0 ? CLIP_INT16_MOST / most : 0;
+    for (size_t i = 0; i < n; i++) dst[i] = finite ? (int16_t)lrintf(src[i] * factor) : 0;
+    return finite ? most / CLIP_INT16_MOST : NAN;
+}
+
 static void plain_bytes_to_f32(const uint8_t *src, float *dst, size_t n)
 {
     for (size_t i = 0; i < n; i++) dst[i] = src[i];
@@ -135,5 +150,6 @@ const clip_kernels clip_kernels_plain = {
     .activate = plain_activate,
     .to_f32 = plain_to_f32,
     .to_bf16 = plain_to_bf16,
+    .to_int16 = plain_to_int16,
     .bytes_to_f32 = plain_bytes_to_f32,
 };

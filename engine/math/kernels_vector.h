@@ -13,6 +13,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/math/int16.h"
 #include "engine/math/kernels.h"
 
 #define INLINE static inline __attribute__((always_inline))
@@ -309,6 +310,29 @@ static void vector_to_bf16(const float *src, uint16_t *dst, size_t n)
     }
 }
 
+static float vector_to_int16(const float *src, int16_t *dst, size_t n)
+{
+    vf most = v_set(0.0f), doubt = v_set(0.0f); /* x - x is 0, or a NaN where x is not finite */
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        vf x = v_load(src + i);
+        most = v_max(most, v_abs(x));
+        doubt += x - x;
+    }
+    vf x = v_load_part(src + i, n - i);
+    most = v_max(most, v_abs(x));
+    doubt += x - x;
+    bool finite = v_sum(doubt) == 0;
+    float largest = v_maximum(most), factor = finite && largest > 0 ? CLIP_INT16_MOST / largest : 0;
+    if (!finite) memset(dst, 0, n * sizeof *dst);
+    if (!finite) return NAN;
+    for (i = 0; i + LANES <= n; i += LANES) v_store_int16(dst + i, v_load(src + i) * v_set(factor));
+    int16_t part[LANES];
+    v_store_int16(part, x * v_set(factor));
+    memcpy(dst + i, part, (n - i) * sizeof *dst);
+    return largest / CLIP_INT16_MOST;
+}
+
 static void vector_bytes_to_f32(const uint8_t *src, float *dst, size_t n)
 {
     for (size_t i = 0; i < n; i++) dst[i] = src[i];
@@ -323,6 +347,7 @@ static void vector_bytes_to_f32(const uint8_t *src, float *dst, size_t n)
         .activate = vector_activate,     \
         .to_f32 = vector_to_f32,         \
         .to_bf16 = vector_to_bf16,       \
+        .to_int16 = vector_to_int16,     \
         .bytes_to_f32 = vector_bytes_to_f32, \
     }
 

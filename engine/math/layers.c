@@ -1,6 +1,28 @@
 /* layers.c: see layers.h. One thread each: whole images and texts are what the work is split by. */
 #include "engine/math/layers.h"
 
+#include <string.h>
+
+#include "engine/math/int16.h"
+
+/* Row r of the matrix y of `rows` rows. */
+static void int16_row(const clip_kernels *k, const float *x, int r, int rows, int width, void *y)
+{
+    size_t stride = clip_int16_stride(width), n = (size_t)width;
+    int16_t *to = (int16_t *)y + (size_t)r * stride;
+    clip_int16_scales(y, (size_t)rows, width)[r] = k->to_int16(x, to, n);
+    memset(to + n, 0, (stride - n) * sizeof *to);
+}
+
+void clip_layer_int16(const clip_kernels *k, float *x, int rows, int width, clip_activation act, void *y)
+{
+    for (int r = 0; r < rows; r++) {
+        float *row = x + (size_t)r * (size_t)width;
+        k->activate(row, (size_t)width, act);
+        int16_row(k, row, r, rows, width, y);
+    }
+}
+
 static void norm_row(const clip_kernels *k, const clip_norm_args *a, int r)
 {
     const float *x = a->x + (size_t)r * a->ldx;
@@ -10,7 +32,8 @@ static void norm_row(const clip_kernels *k, const clip_norm_args *a, int r)
     }
     float row[CLIP_MAX_WIDTH];
     k->layer_norm(x, a->gain, a->bias, a->eps, a->width, row);
-    k->to_bf16(row, (uint16_t *)a->y + (size_t)r * a->width, (size_t)a->width);
+    if (a->y_type == CLIP_T_S16) int16_row(k, row, r, a->rows, a->width, a->y);
+    else k->to_bf16(row, (uint16_t *)a->y + (size_t)r * a->width, (size_t)a->width);
 }
 
 void clip_layer_norm(const clip_kernels *k, const clip_norm_args *a)
@@ -70,16 +93,32 @@ void clip_layer_mha(const clip_kernels *k, const clip_mha_args *a)
         for (int h = 0; h < a->heads; h++) mha_one(k, a, s, h);
 }
 
-void clip_layer_patches(const clip_kernels *k, const uint8_t *images, int n, int size, int patch, float *out)
+static void bytes_to_int16(const uint8_t *src, int16_t *dst, size_t n)
 {
-    int side = size / patch;
-    size_t line = (size_t)patch * 3, stride = (size_t)size * 3;
-    for (int i = 0; i < n * side; i++) { /* one row of patches */
-        const uint8_t *top = images + (size_t)(i / side) * stride * (size_t)size + (size_t)(i % side) * patch * stride;
-        float *to = out + (size_t)i * side * line * patch;
-        for (int p = 0; p < side; p++)
-            for (int y = 0; y < patch; y++, to += line) k->bytes_to_f32(top + (size_t)y * stride + p * line, to, line);
+    for (size_t i = 0; i < n; i++) dst[i] = src[i];
+}
+
+/* One patch; its lines are `stride` bytes apart. */
+static void patch_row(const clip_kernels *k, const uint8_t *pixels, size_t stride, int patch, void *out, clip_type type)
+{
+    size_t line = (size_t)patch * 3, n = line * (size_t)patch;
+    for (size_t y = 0; y < (size_t)patch; y++)
+        if (type == CLIP_T_F32) k->bytes_to_f32(pixels + y * stride, (float *)out + y * line, line);
+        else bytes_to_int16(pixels + y * stride, (int16_t *)out + y * line, line);
+    if (type == CLIP_T_S16) memset((int16_t *)out + n, 0, (clip_int16_stride((int)n) - n) * sizeof(int16_t));
+}
+
+void clip_layer_patches(const clip_kernels *k, const uint8_t *images, int n, int size, int patch, void *out, clip_type type)
+{
+    size_t side = (size_t)(size / patch), line = (size_t)patch * 3, stride = (size_t)size * 3, count = (size_t)n * side * side;
+    int width = (int)line * patch;
+    size_t row = type == CLIP_T_F32 ? (size_t)width * sizeof(float) : clip_int16_stride(width) * sizeof(int16_t);
+    for (size_t i = 0; i < count; i++) {
+        size_t image = i / (side * side), y = i / side % side, x = i % side;
+        const uint8_t *pixels = images + (image * (size_t)size + y * (size_t)patch) * stride + x * line;
+        patch_row(k, pixels, stride, patch, (char *)out + i * row, type);
     }
+    for (size_t i = 0; i < count && type == CLIP_T_S16; i++) clip_int16_scales(out, count, width)[i] = 1;
 }
 
 void clip_layer_embed(const clip_kernels *k, const clip_embed_args *a)

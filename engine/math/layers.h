@@ -4,7 +4,7 @@
 
 #include "engine/math/kernels.h"
 
-/* y: [rows][width] of y_type (f32 or bf16), dense; x: rows of width floats, ldx from row to row. */
+/* y: [rows][width] of y_type (f32, bf16, or the matrix of int16.h), dense; x: rows of width floats, ldx from row to row. */
 typedef struct clip_norm_args {
     const float *x;
     size_t ldx;
@@ -16,6 +16,9 @@ typedef struct clip_norm_args {
 } clip_norm_args;
 #define CLIP_MAX_WIDTH 16384
 void clip_layer_norm(const clip_kernels *k, const clip_norm_args *a);
+
+/* x becomes act(x), then the matrix y of 16-bit rows. x: [rows][width], dense. */
+void clip_layer_int16(const clip_kernels *k, float *x, int rows, int width, clip_activation act, void *y);
 
 /* Multi-head attention of many sequences: q, k, v and out hold `heads` heads side by side, sequence after sequence.
  * scratch: clip_mha_scratch() floats for the longest, 64-byte aligned. */
@@ -34,8 +37,9 @@ typedef struct clip_mha_args {
 size_t clip_mha_scratch(int queries, int keys, int head);
 void clip_layer_mha(const clip_kernels *k, const clip_mha_args *a);
 
-/* Images to rows of their patches: out[image][patch] = the patch's pixels as floats 0..255 in the order y, x, channel. */
-void clip_layer_patches(const clip_kernels *k, const uint8_t *images, int n, int size, int patch, float *out);
+/* Images to rows of their patches: out[image][patch] = the patch's pixels, 0..255, in the order y, x, channel, as f32 or as
+ * the matrix of int16.h with the scale 1. */
+void clip_layer_patches(const clip_kernels *k, const uint8_t *images, int n, int size, int patch, void *out, clip_type type);
 
 /* A ViT's tokens: x[s][0] = norm(first + positions[0]), x[s][1+p] = norm(rest[s][p] + positions[1+p]). */
 typedef struct clip_embed_args {

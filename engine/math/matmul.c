@@ -14,6 +14,7 @@
 struct clip_matmul {
     clip_dnn *d;
     clip_matmul_spec spec;
+    const clip_int16_kernel *own; /* with 16-bit integers, and then nothing of what follows */
     bool as_convolution;
     clip_md weights, bias, scratch;
     dnnl_primitive_desc_t pd;
@@ -123,7 +124,12 @@ clip_status clip_matmul_create(clip_dnn *d, const clip_matmul_spec *spec, const 
     if (!m) return clip_fail(err, CLIP_E_MEMORY, "out of memory");
     m->d = d;
     m->spec = *spec;
-    if (!compile_best(m, like)) {
+    if (spec->type == CLIP_T_S16) m->own = clip_int16_best();
+    if (m->own && (spec->ldx || spec->y_type != CLIP_T_F32 || spec->act != CLIP_ACT_NONE)) {
+        clip_matmul_destroy(m);
+        return clip_fail(err, CLIP_E_INTERNAL, "a product of 16-bit integers of a kind that there is not");
+    }
+    if (!m->own && !compile_best(m, like)) {
         clip_matmul_destroy(m);
         return clip_fail(err, CLIP_E_INTERNAL, "oneDNN made no product of %d x %d by %d", spec->rows, spec->in, spec->out);
     }
@@ -131,13 +137,32 @@ clip_status clip_matmul_create(clip_dnn *d, const clip_matmul_spec *spec, const 
     return CLIP_OK;
 }
 
-size_t clip_matmul_scratch(const clip_matmul *m) { return clip_md_bytes(&m->scratch); }
+size_t clip_matmul_scratch(const clip_matmul *m) { return m->own ? 0 : clip_md_bytes(&m->scratch); }
 
-const char *clip_matmul_kernel(const clip_matmul *m) { return clip_dnn_kernel(m->pd); }
+const char *clip_matmul_kernel(const clip_matmul *m) { return m->own ? m->own->name : clip_dnn_kernel(m->pd); }
+
+static clip_status pack_own(const clip_matmul *m, const float *w, const float *b, clip_packed **out, clip_error *err)
+{
+    const clip_matmul_spec *s = &m->spec;
+    clip_packed *p = calloc(1, sizeof *p);
+    if (!p) return clip_fail(err, CLIP_E_MEMORY, "out of memory for packed weights");
+    clip_status status = clip_int16_pack(w, b, s->in, s->out, s->most ? s->most : CLIP_INT16_MOST, &p->narrow, err);
+    if (status) clip_packed_destroy(p);
+    else *out = p;
+    return status;
+}
+
+static void run_own(const clip_matmul *m, const clip_packed *w, const void *x, float *y)
+{
+    const clip_matmul_spec *s = &m->spec;
+    m->own->product(&(clip_int16_args){.w = w->narrow, .x = x, .rows = s->rows, .y = y,
+                                       .ldy = s->ldy ? s->ldy : (size_t)s->out, .add = s->add});
+}
 
 clip_status clip_packed_create(const clip_matmul *m, const float *w, const float *b, clip_packed **out, clip_error *err)
 {
     clip_md plain = {0};
+    if (m->own) return pack_own(m, w, b, out, err);
     if (!weights(m, &plain, CLIP_T_F32, true)) return clip_fail(err, CLIP_E_INTERNAL, "oneDNN refused a shape");
     clip_status s = clip_dnn_pack(m->d, &plain, w, &m->weights, &m->bias, b, out, err);
     clip_md_free(&plain);
@@ -149,6 +174,8 @@ bool clip_matmul_run(clip_matmul *m, const clip_packed *w, const void *x, void *
     dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, m->x},         {DNNL_ARG_WEIGHTS, w->weights},
                               {DNNL_ARG_BIAS, w->bias},     {DNNL_ARG_DST, m->y},
                               {DNNL_ARG_SCRATCHPAD, m->scratch_memory}};
+    if (m->own) run_own(m, w, x, y);
+    if (m->own) return true;
     return dnnl_memory_set_data_handle(m->x, (void *)(uintptr_t)x) == dnnl_success &&
            dnnl_memory_set_data_handle(m->y, y) == dnnl_success &&
            dnnl_memory_set_data_handle(m->scratch_memory, scratch) == dnnl_success &&

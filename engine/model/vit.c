@@ -10,12 +10,15 @@
  *
  * Every product is compiled for two numbers of images, the batch and one, because the last batch of a folder is rarely full;
  * all workers use the same packed weights. With CLIP_BF16 the blocks' products take bf16 and sum in f32; the residual stream, the
- * norms, the softmax, the first and the last product stay f32. */
+ * norms, the softmax, the first and the last product stay f32. With CLIP_INT16 all products but the last take 16-bit integers: each
+ * token's row is rounded with a scale of its own as it leaves a norm, the attention or the activation; the pixels are integers
+ * already. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/math/dnn.h"
+#include "engine/math/int16.h"
 #include "engine/math/layers.h"
 #include "engine/model/block.h"
 #include "engine/model/model.h"
@@ -40,10 +43,11 @@ typedef struct vit_worker {
     vit_plan plans[2];                    /* the batch, and one image */
     void *memory;
     float *x, *last;                      /* [n tokens][width], [n][width]: the residual stream */
-    void *h;                              /* [n tokens][width] of `type`: what goes into the next product */
+    void *h;                              /* [n tokens][width] of `type`, or int16.h's: what goes into the next product */
     float *qkv;                           /* [n tokens][3 width]; of the last block only k and v: [n tokens][2 width] */
     float *q_last;                        /* [n][width] */
-    void *wide;                           /* [n tokens][mlp] of `type`; at first the patches: [n patches][3 patch patch] f32 */
+    void *wide;                           /* [n tokens][mlp], f32 or bf16; at first the patches: [n patches][3 patch patch] */
+    void *narrow;                         /* with 16-bit integers: wide as such */
     float *mha;
     void *scratch;
 } vit_worker;
@@ -94,20 +98,22 @@ static clip_status make_plan(const vit *t, clip_dnn *dnn, vit_plan *p, const vit
 {
     const clip_image_config *c = &t->model->config.image;
     int n = p->images, rows = n * t->tokens, w = c->stack.width, mlp = c->stack.mlp;
-    clip_type y = t->type, f32 = CLIP_T_F32;
+    bool narrow = t->type == CLIP_T_S16;
+    clip_type y = t->type, f32 = CLIP_T_F32, pixel = narrow ? y : f32, wide = narrow ? f32 : y;
+    clip_activation act = narrow ? CLIP_ACT_NONE : c->stack.act; /* else it comes with the rounding */
     const struct {
         clip_matmul **out, *like;
         clip_matmul_spec spec;
     } all[] = {
-        {&p->patches, like ? like->patches : NULL, {n * t->side * t->side, 3 * c->patch * c->patch, w, 0, 0, f32, f32}},
+        {&p->patches, like ? like->patches : NULL, {n * t->side * t->side, 3 * c->patch * c->patch, w, 0, 0, pixel, f32, .most = 255}},
         {&p->qkv, like ? like->qkv : NULL, {rows, w, 3 * w, 0, 0, y, f32}},
         {&p->out, like ? like->out : NULL, {rows, w, w, 0, 0, y, f32, .add = true}},
-        {&p->fc1, like ? like->fc1 : NULL, {rows, w, mlp, 0, 0, y, y, .act = c->stack.act}},
+        {&p->fc1, like ? like->fc1 : NULL, {rows, w, mlp, 0, 0, y, wide, .act = act}},
         {&p->fc2, like ? like->fc2 : NULL, {rows, mlp, w, 0, 0, y, f32, .add = true}},
         {&p->kv_last, like ? like->kv_last : NULL, {rows, w, 2 * w, 0, 0, y, f32}},
         {&p->q_last, like ? like->q_last : NULL, {n, w, w, 0, 0, y, f32}},
         {&p->out_last, like ? like->out_last : NULL, {n, w, w, 0, 0, y, f32, .add = true}},
-        {&p->fc1_last, like ? like->fc1_last : NULL, {n, w, mlp, 0, 0, y, y, .act = c->stack.act}},
+        {&p->fc1_last, like ? like->fc1_last : NULL, {n, w, mlp, 0, 0, y, wide, .act = act}},
         {&p->fc2_last, like ? like->fc2_last : NULL, {n, mlp, w, 0, 0, y, f32, .add = true}},
         {&p->projection, like ? like->projection : NULL, {n, w, t->model->config.dim, 0, 0, f32, f32}},
     };
@@ -212,14 +218,18 @@ static void lay_out_worker(const vit *t, vit_worker *k, clip_arena *a)
 {
     const clip_image_config *c = &t->model->config.image;
     size_t w = (size_t)c->stack.width, n = (size_t)t->options.batch, rows = n * (size_t)t->tokens;
-    size_t wide = rows * (size_t)c->stack.mlp * clip_type_size(t->type);
-    size_t patches = n * (size_t)c->size * (size_t)c->size * 3 * sizeof(float);
+    bool narrow = t->type == CLIP_T_S16;
+    size_t wide = rows * (size_t)c->stack.mlp * (t->type == CLIP_T_BF16 ? 2 : sizeof(float));
+    size_t count = n * (size_t)t->side * (size_t)t->side, area = 3 * (size_t)c->patch * (size_t)c->patch;
+    size_t patches = narrow ? clip_int16_bytes(count, (int)area) : count * area * sizeof(float);
+    size_t h = rows * w * sizeof(float), h_narrow = clip_int16_bytes(rows, c->stack.width);
     k->x = clip_arena_floats(a, rows * w);
     k->last = clip_arena_floats(a, n * w);
-    k->h = clip_arena_floats(a, rows * w);
+    k->h = clip_arena_take(a, narrow && h_narrow > h ? h_narrow : h, 1);
     k->qkv = clip_arena_floats(a, rows * 3 * w);
     k->q_last = clip_arena_floats(a, n * w);
     k->wide = clip_arena_take(a, wide > patches ? wide : patches, 1);
+    k->narrow = clip_arena_take(a, narrow ? clip_int16_bytes(rows, c->stack.mlp) : 0, 1);
     k->mha = clip_arena_floats(a, clip_mha_scratch(t->tokens, t->tokens, c->stack.width / c->stack.heads));
     k->scratch = clip_arena_take(a, most_scratch(k), 1);
 }
@@ -281,7 +291,7 @@ static clip_status vit_create(const clip_model *m, const clip_tower_options *o, 
     t->k = clip_kernels_best();
     t->side = c->size / c->patch;
     t->tokens = 1 + t->side * t->side;
-    t->type = o->precision == CLIP_BF16 ? CLIP_T_BF16 : CLIP_T_F32;
+    t->type = o->precision == CLIP_BF16 ? CLIP_T_BF16 : o->precision == CLIP_INT16 ? CLIP_T_S16 : CLIP_T_F32;
     t->blocks = calloc((size_t)c->stack.layers, sizeof *t->blocks);
     t->workers = calloc((size_t)o->workers, sizeof *t->workers);
     clip_status s = t->blocks && t->workers ? read_vectors(t, err) : clip_fail(err, CLIP_E_MEMORY, "out of memory");
@@ -299,28 +309,41 @@ static void tap(const vit *t, const char *layer, const float *x, int rows)
     if (t->options.tap) t->options.tap(t->options.tap_context, layer, x, (size_t)rows, (size_t)t->model->config.image.stack.width);
 }
 
-static void norm(const vit *t, vit_worker *w, const float *x, int rows, const float *gain, const float *bias, clip_type type)
+/* Rows of x that are `every` rows apart. */
+static void norm(const vit *t, vit_worker *w, const float *x, int every, int rows, const float *gain, const float *bias,
+                 clip_type type)
 {
     const clip_stack_config *c = &t->model->config.image.stack;
-    clip_layer_norm(t->k, &(clip_norm_args){.x = x, .ldx = (size_t)c->width, .gain = gain, .bias = bias, .eps = c->eps,
-                                            
-                                            .rows = rows, .width = c->width, .y = w->h, .y_type = type});
+    clip_layer_norm(t->k, &(clip_norm_args){.x = x, .ldx = (size_t)every * (size_t)c->width, .gain = gain, .bias = bias,
+                                            .eps = c->eps, .rows = rows, .width = c->width, .y = w->h, .y_type = type});
 }
 
 static void attend(const vit *t, vit_worker *w, const float *q, size_t ldq, const float *k, size_t ldkv, int n, int queries)
 {
     const clip_stack_config *c = &t->model->config.image.stack;
     int head = c->width / c->heads;
+    bool narrow = t->type == CLIP_T_S16;
     clip_layer_mha(t->k, &(clip_mha_args){.q = q, .k = k, .v = k + c->width, .ldq = ldq, .ldkv = ldkv,
-                                          .scale = 1 / sqrtf((float)head), .out = w->h, .out_type = t->type, .sequences = n,
+                                          .scale = 1 / sqrtf((float)head), .out = narrow ? w->wide : w->h,
+                                          .out_type = narrow ? CLIP_T_F32 : t->type, .sequences = n,
                                           .queries = queries, .keys = t->tokens, .heads = c->heads, .head = head,
                                           .scratch = w->mha});
+    if (narrow) clip_layer_int16(t->k, w->wide, n * queries, c->width, CLIP_ACT_NONE, w->h);
+}
+
+/* The two products behind the second norm, from h to x. */
+static bool run_mlp(const vit *t, vit_worker *w, clip_matmul *fc1, clip_matmul *fc2, const vit_block *b, int rows, float *x)
+{
+    const clip_stack_config *c = &t->model->config.image.stack;
+    if (!clip_matmul_run(fc1, b->fc1, w->h, w->wide, w->scratch)) return false;
+    if (t->type == CLIP_T_S16) clip_layer_int16(t->k, w->wide, rows, c->mlp, c->act, w->narrow);
+    return clip_matmul_run(fc2, b->fc2, t->type == CLIP_T_S16 ? w->narrow : w->wide, x, w->scratch);
 }
 
 static bool run_embed(const vit *t, vit_worker *w, const vit_plan *p, const uint8_t *images)
 {
     const clip_image_config *c = &t->model->config.image;
-    clip_layer_patches(t->k, images, p->images, c->size, c->patch, w->wide);
+    clip_layer_patches(t->k, images, p->images, c->size, c->patch, w->wide, t->type == CLIP_T_S16 ? CLIP_T_S16 : CLIP_T_F32);
     if (!clip_matmul_run(p->patches, t->patches, w->wide, w->qkv, w->scratch)) return false;
     clip_layer_embed(t->k, &(clip_embed_args){.first = t->class_embedding, .rest = w->qkv, .positions = t->positions,
                                               .gain = t->ln_pre_gain, .bias = t->ln_pre_bias, .eps = c->stack.eps,
@@ -333,13 +356,12 @@ static bool run_block(const vit *t, vit_worker *w, const vit_plan *p, const vit_
 {
     size_t width = (size_t)t->model->config.image.stack.width;
     int rows = p->images * t->tokens;
-    norm(t, w, w->x, rows, b->v.ln_1_gain, b->v.ln_1_bias, t->type);
+    norm(t, w, w->x, 1, rows, b->v.ln_1_gain, b->v.ln_1_bias, t->type);
     if (!clip_matmul_run(p->qkv, b->qkv, w->h, w->qkv, w->scratch)) return false;
     attend(t, w, w->qkv, 3 * width, w->qkv + width, 3 * width, p->images, t->tokens);
     if (!clip_matmul_run(p->out, b->out, w->h, w->x, w->scratch)) return false;
-    norm(t, w, w->x, rows, b->v.ln_2_gain, b->v.ln_2_bias, t->type);
-    if (!clip_matmul_run(p->fc1, b->fc1, w->h, w->wide, w->scratch)) return false;
-    if (!clip_matmul_run(p->fc2, b->fc2, w->wide, w->x, w->scratch)) return false;
+    norm(t, w, w->x, 1, rows, b->v.ln_2_gain, b->v.ln_2_bias, t->type);
+    if (!run_mlp(t, w, p->fc1, p->fc2, b, rows, w->x)) return false;
     tap(t, "block", w->x, rows);
     return true;
 }
@@ -347,20 +369,17 @@ static bool run_block(const vit *t, vit_worker *w, const vit_plan *p, const vit_
 /* Leaves the class tokens' rows in w->last. */
 static bool run_last_block(const vit *t, vit_worker *w, const vit_plan *p, const vit_block *b)
 {
-    size_t width = (size_t)t->model->config.image.stack.width, row = width * clip_type_size(t->type);
+    size_t width = (size_t)t->model->config.image.stack.width;
     int n = p->images;
-    norm(t, w, w->x, n * t->tokens, b->v.ln_1_gain, b->v.ln_1_bias, t->type);
+    norm(t, w, w->x, 1, n * t->tokens, b->v.ln_1_gain, b->v.ln_1_bias, t->type);
     if (!clip_matmul_run(p->kv_last, b->kv, w->h, w->qkv, w->scratch)) return false;
-    for (int i = 0; i < n; i++) {
-        memcpy(w->last + (size_t)i * width, w->x + (size_t)i * t->tokens * width, width * sizeof *w->x);
-        memmove((char *)w->h + (size_t)i * row, (char *)w->h + (size_t)i * t->tokens * row, row);
-    }
+    for (int i = 0; i < n; i++) memcpy(w->last + (size_t)i * width, w->x + (size_t)i * t->tokens * width, width * sizeof *w->x);
+    norm(t, w, w->x, t->tokens, n, b->v.ln_1_gain, b->v.ln_1_bias, t->type);
     if (!clip_matmul_run(p->q_last, b->q, w->h, w->q_last, w->scratch)) return false;
     attend(t, w, w->q_last, width, w->qkv, 2 * width, n, 1);
     if (!clip_matmul_run(p->out_last, b->out, w->h, w->last, w->scratch)) return false;
-    norm(t, w, w->last, n, b->v.ln_2_gain, b->v.ln_2_bias, t->type);
-    if (!clip_matmul_run(p->fc1_last, b->fc1, w->h, w->wide, w->scratch)) return false;
-    if (!clip_matmul_run(p->fc2_last, b->fc2, w->wide, w->last, w->scratch)) return false;
+    norm(t, w, w->last, 1, n, b->v.ln_2_gain, b->v.ln_2_bias, t->type);
+    if (!run_mlp(t, w, p->fc1_last, p->fc2_last, b, n, w->last)) return false;
     tap(t, "last", w->last, n);
     return true;
 }
@@ -372,7 +391,7 @@ static bool run_plan(const vit *t, vit_worker *w, const vit_plan *p, const uint8
     for (int i = 0; i < layers - 1 && ok; i++) ok = run_block(t, w, p, &t->blocks[i]);
     ok = ok && run_last_block(t, w, p, &t->blocks[layers - 1]);
     if (!ok) return false;
-    norm(t, w, w->last, p->images, t->ln_post_gain, t->ln_post_bias, CLIP_T_F32);
+    norm(t, w, w->last, 1, p->images, t->ln_post_gain, t->ln_post_bias, CLIP_T_F32);
     return clip_matmul_run(p->projection, t->projection, w->h, out, w->scratch);
 }
 
@@ -390,4 +409,4 @@ static const char *vit_kernel(const clip_image_tower *tower, int i)
     return i < n * plans ? clip_matmul_kernel((&w->plans[i / n].patches)[i % n]) : NULL;
 }
 
-const clip_image_tower_kind clip_vit_tower = {4, vit_create, vit_run, vit_kernel, vit_destroy};
+const clip_image_tower_kind clip_vit_tower = {4, true, vit_create, vit_run, vit_kernel, vit_destroy};

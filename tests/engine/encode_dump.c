@@ -1,7 +1,7 @@
 /* encode_dump.c: encode_dump MODEL OUT.f32 [options] [--rows FILE.u8] [--texts FILE]: unit vectors as raw floats, photos'
  * rows and lines of text alike, and what they cost. The scripts that compare with PyTorch run it; so can anyone.
  *
- *     --threads N   --batch N   --precision f32|bf16|int8   --repeat N: encode N times, print the best */
+ *     --threads N   --batch N   --precision P   --repeat N: encode N times, print the best */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -126,7 +126,7 @@ int main(int argc, char **argv)
         else if (!strcmp(argv[i], "--batch")) o.max_batch = atoi(value);
         else if (!strcmp(argv[i], "--repeat")) repeat = atoi(value);
         else if (!strcmp(argv[i], "--precision"))
-            o.precision = !strcmp(value, "bf16") ? CLIP_BF16 : !strcmp(value, "int8") ? CLIP_INT8 : CLIP_F32;
+            for (o.precision = CLIP_F32; o.precision < CLIP_AUTO && strcmp(value, clip_precision_name(o.precision)); o.precision++) {}
         else if (!strcmp(argv[i], "--rows")) photos(m, &o, value, repeat, out);
         else if (!strcmp(argv[i], "--texts")) texts(m, &o, value, repeat, out);
         else die(argv[i]);

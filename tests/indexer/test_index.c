@@ -29,6 +29,7 @@ clip_status clip_image_encoder_create(const clip_model *m, const clip_encoder_op
 void clip_image_encoder_destroy(clip_image_encoder *e) {}
 int clip_image_encoder_max_batch(const clip_image_encoder *e) { return 4; }
 clip_precision clip_image_encoder_precision(const clip_image_encoder *e) { return CLIP_F32; }
+const char *clip_precision_name(clip_precision p) { return "f32"; }
 
 static void vector_of(const char *word, float *v) {
     uint64_t x = XXH3_64bits(word, strlen(word)) | 1;
