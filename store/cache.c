@@ -41,10 +41,12 @@ int64_t cache_first(int64_t count, int parts, int i) { return count / parts * i 
 
 int64_t cache_part_at(int64_t count, int dim, int parts, int i)
 {
-    int64_t at = CACHE_FRONT + 8 * count;
-    for (int j = 0; j < i; j++)
+    int64_t at = CACHE_FRONT + 8 * count, head = (int64_t)vec_head_bytes(dim);
+    for (int j = 0;; j++) {
+        if (j < parts) at = (at + head + CACHE_PAGE - 1) / CACHE_PAGE * CACHE_PAGE - head;
+        if (j == i) return at;
         at += vec_part_bytes(dim, cache_first(count, parts, j + 1) - cache_first(count, parts, j));
-    return at;
+    }
 }
 
 /* ---- the row ----------------------------------------------------------------------------------------------------- */
@@ -111,7 +113,7 @@ void cache_parallel(int n, void (*task)(void *, int), void *ctx)
 
 void cache_front_make(uint8_t front[CACHE_FRONT], const store_model *m, const cache_row *r)
 {
-    uint32_t version = 1, dim = (uint32_t)m->dim;
+    uint32_t version = 2, dim = (uint32_t)m->dim;
     memset(front, 0, CACHE_FRONT);
     memcpy(front, "clipsix", 8);
     memcpy(front + 8, &version, 4);
@@ -135,7 +137,7 @@ static void read_ids(opening *o)
     cache *c = o->c;
     uint8_t front[CACHE_FRONT];
     c->ids = malloc(8 * (size_t)c->row.count);
-    cache_stream *s = c->ids ? cache_stream_open(o->fd, 0, CACHE_FRONT + 8 * c->row.count) : NULL;
+    cache_stream *s = c->ids ? cache_stream_open(o->fd, 0, cache_part_at(c->row.count, c->dim, c->parts, 0)) : NULL;
     o->no_memory[0] = !s;
     if (!s) return;
     bool read = fread(front, CACHE_FRONT, 1, cache_stream_file(s)) == 1 &&
@@ -159,10 +161,10 @@ static void read_part(opening *o, int i)
     int64_t n = c->row.count, count = cache_first(n, c->parts, i + 1) - cache_first(n, c->parts, i);
     int64_t at = cache_part_at(n, c->dim, c->parts, i);
     if (!head_passes(o->fd, at, c->dim, count, &o->no_memory[i + 1])) return;
-    cache_stream *s = cache_stream_open(o->fd, at, vec_part_bytes(c->dim, count));
+    cache_stream *s = cache_stream_open(o->fd, at, cache_part_at(n, c->dim, c->parts, i + 1) - at);
     o->no_memory[i + 1] = !s;
     if (!s) return;
-    store_status st = vec_part_read(cache_stream_file(s), c->dim, &c->part[i], NULL);
+    store_status st = vec_part_read(cache_stream_file(s), o->fd, at, c->dim, count, &c->part[i], NULL);
     o->no_memory[i + 1] = st == STORE_E_MEMORY;
     o->ok[i + 1] = cache_stream_close(s, o->digest + 16 * (i + 1)) && !st;
 }

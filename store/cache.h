@@ -9,7 +9,7 @@
  *
  * file           photos.db.cache/vectors-MODEL-GENERATION.faiss, little endian
  *      0  8      "clipsix" and a zero
- *      8  u32    1, the version of this form
+ *      8  u32    2, the version of this form
  *     12  u32    dim
  *     16  u64    generation
  *     24  u64    seq
@@ -17,7 +17,8 @@
  *     40  32     the model's fingerprint
  *     72         ids: u64 for each vector, ascending
  *                parts: FAISS indexes (see vec.c) of the vectors in that order, cut evenly so that they are read and searched
- *                by several threads; their number and sizes follow from count and dim */
+ *                by several threads; their number and sizes follow from count and dim. Zeros before each of them let its codes,
+ *                which are nearly all of it, begin at a multiple of CACHE_PAGE, so that they can be mapped */
 #ifndef CACHE_H
 #define CACHE_H
 
@@ -29,7 +30,8 @@ typedef struct cache_row {
     uint8_t hash[16];
 } cache_row;
 
-enum { CACHE_FRONT = 72, CACHE_PARTS_MAX = 8 };
+/* The page: 16 KB and 64 KB exist, on other processors, where the file is then read instead. */
+enum { CACHE_FRONT = 72, CACHE_PARTS_MAX = 8, CACHE_PAGE = 4096 };
 
 struct cache {
     int64_t model_id;

@@ -160,6 +160,7 @@ static store_status end_part(build *b, store_error *err)
     store_error why = {{0}};
     store_status st = encode_block(b, err);
     if (st) return st;
+    if (fseek(b->file, (long)cache_part_at(b->row.count, b->m.dim, b->parts, b->part), SEEK_SET)) return write_failed(b, err);
     st = vec_maker_write(b->maker, b->file, &why);
     b->part++;
     if (ferror(b->file)) return write_failed(b, err);
@@ -183,7 +184,6 @@ static store_status write_file(build *b, store_error *err)
     b->ids = malloc(n * sizeof *b->ids);
     b->block = malloc(BLOCK * (size_t)b->m.dim * sizeof *b->block);
     if (!b->ids || !b->block) return store_no_memory(err);
-    if (fseek(b->file, CACHE_FRONT + 8 * (long)n, SEEK_SET)) return write_failed(b, err);
     store_status st = read_rows(b, encode, err);
     if (st) return st;
     cache_front_make(front, &b->m, &b->row);

@@ -1,7 +1,12 @@
 /* cache_read.c: FAISS reads its parts through a stream of ours, which computes the checksum of the bytes while they are in the
  * processor's cache. So a file is verified whole at every opening for a few percent of the time that reading it takes, and no
- * flipped bit can ever hide a photo. */
+ * flipped bit can ever hide a photo.
+ *
+ * FAISS wants a FILE, and a FILE of this kind copies everything through a buffer of 8 KB. So the linker sends fread here
+ * (--wrap in meson.build), and what is asked of such a stream goes past its buffer. Where FAISS is a shared library its calls
+ * do not come here, and the buffer does its work. */
 #include "store/cache.h"
+#include "store/faiss_link.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -17,6 +22,8 @@ struct cache_stream {
     bool failed;
 };
 
+static _Thread_local cache_stream *current;
+
 /* At most 256 KB at once, so that they are still in the cache when they are hashed. */
 static ssize_t give(void *cookie, char *to, size_t n)
 {
@@ -24,8 +31,8 @@ static ssize_t give(void *cookie, char *to, size_t n)
     if (n > 1 << 18) n = 1 << 18;
     if ((int64_t)n > s->end - s->at) n = (size_t)(s->end - s->at);
     if (!n) return 0;
-    ssize_t got;
-    do got = pread(s->fd, to, n, s->at);
+    ssize_t got = (ssize_t)n;
+    if (!faiss_link_is_there(to, n, s->fd, s->at)) do got = pread(s->fd, to, n, s->at);
     while (got < 0 && errno == EINTR);
     if (got <= 0) {
         s->failed = true;
@@ -36,6 +43,18 @@ static ssize_t give(void *cookie, char *to, size_t n)
     return got;
 }
 
+size_t __real_fread(void *to, size_t size, size_t n, FILE *f);
+size_t __wrap_fread(void *to, size_t size, size_t n, FILE *f);
+
+size_t __wrap_fread(void *to, size_t size, size_t n, FILE *f)
+{
+    size_t want, had = 0;
+    if (!current || current->file != f) return __real_fread(to, size, n, f);
+    if (__builtin_mul_overflow(size, n, &want)) return 0;
+    for (ssize_t got = 1; had < want && got > 0; had += got > 0 ? (size_t)got : 0) got = give(current, (char *)to + had, want - had);
+    return want ? had / size : 0;
+}
+
 cache_stream *cache_stream_open(int fd, int64_t at, int64_t bytes)
 {
     cache_stream *s = calloc(1, sizeof *s);
@@ -43,7 +62,7 @@ cache_stream *cache_stream_open(int fd, int64_t at, int64_t bytes)
     *s = (cache_stream){.state = XXH3_createState(), .fd = fd, .at = at, .end = at + bytes};
     if (s->state) XXH3_128bits_reset(s->state);
     s->file = s->state ? fopencookie(s, "rb", (cookie_io_functions_t){.read = give}) : NULL;
-    if (s->file) return s;
+    if (s->file) return current = s;
     XXH3_freeState(s->state);
     free(s);
     return NULL;
@@ -63,6 +82,7 @@ bool cache_stream_close(cache_stream *s, uint8_t digest[16])
     char rest[4096];
     while (!s->failed && s->at < s->end) give(s, rest, sizeof rest);
     bool ok = !s->failed;
+    current = NULL;
     canonical(XXH3_128bits_digest(s->state), digest);
     fclose(s->file);
     XXH3_freeState(s->state);

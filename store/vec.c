@@ -28,6 +28,8 @@
  *   codes  blocks of 32 vectors */
 #include "store/vec.h"
 
+#include "store/faiss_link.h"
+
 #include <faiss/c_api/Index_c.h>
 #include <faiss/c_api/error_c.h>
 #include <faiss/c_api/index_factory_c.h>
@@ -48,6 +50,7 @@ struct vec_maker {
 struct vec_part {
     FaissIndex *index;
     int64_t count;
+    faiss_link_table codes; /* where they are the file's own pages */
 };
 
 static store_status no_memory(store_error *err)
@@ -128,10 +131,9 @@ size_t vec_head_bytes(int dim) { return AT_VALUES + sizeof(float) * CODES * (siz
 static uint64_t padded_count(int64_t count) { return ((uint64_t)count + BLOCK - 1) / BLOCK * BLOCK; }
 static uint64_t padded_dim(int dim) { return ((uint64_t)dim + 1) / 2 * 2; }
 
-int64_t vec_part_bytes(int dim, int64_t count)
-{
-    return (int64_t)(vec_head_bytes(dim) + padded_count(count) * padded_dim(dim) / 2);
-}
+static size_t code_bytes(int dim, int64_t count) { return padded_count(count) * padded_dim(dim) / 2; }
+
+int64_t vec_part_bytes(int dim, int64_t count) { return (int64_t)(vec_head_bytes(dim) + code_bytes(dim, count)); }
 
 static bool is32(const uint8_t *p, uint32_t v) { return !memcmp(p, &v, 4); }
 static bool is64(const uint8_t *p, uint64_t v) { return !memcmp(p, &v, 8); }
@@ -148,15 +150,18 @@ bool vec_head_check(const uint8_t *p, int dim, int64_t count)
 
 /* ---- searching --------------------------------------------------------------------------------------------------- */
 
-store_status vec_part_read(FILE *f, int dim, vec_part **out, store_error *err)
+store_status vec_part_read(FILE *f, int fd, int64_t at, int dim, int64_t count, vec_part **out, store_error *err)
 {
     *out = NULL;
     vec_part *p = calloc(1, sizeof *p);
     if (!p) return no_memory(err);
     store_status st = STORE_OK;
-    if (faiss_read_index(f, 0, &p->index)) st = failed("read its index", err);
-    else if (faiss_Index_d(p->index) != dim) st = failed("find the size that was expected", err);
-    else p->count = faiss_Index_ntotal(p->index);
+    faiss_link_expect(fd, at + (int64_t)vec_head_bytes(dim), code_bytes(dim, count));
+    bool read = !faiss_read_index(f, 0, &p->index);
+    p->codes = faiss_link_laid();
+    if (!read) st = failed("read its index", err);
+    else if (faiss_Index_d(p->index) != dim || faiss_Index_ntotal(p->index) != count) st = failed("find the size that was expected", err);
+    p->count = count;
     if (st) vec_part_close(p);
     else *out = p;
     return st;
@@ -165,7 +170,10 @@ store_status vec_part_read(FILE *f, int dim, vec_part **out, store_error *err)
 void vec_part_close(vec_part *p)
 {
     if (!p) return;
-    if (p->index) faiss_Index_free(p->index);
+    if (p->index) {
+        faiss_link_lift(&p->codes);
+        faiss_Index_free(p->index);
+    }
     free(p);
 }
 

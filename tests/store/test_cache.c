@@ -3,6 +3,7 @@
 
 #include "store/cache.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/wait.h>
 
@@ -372,6 +373,56 @@ static void a_reader_follows_a_file_that_is_replaced(void **state)
     fixture_end(&f);
 }
 
+static bool is_mapped(const char *path)
+{
+    char line[1024];
+    bool found = false;
+    FILE *f = fopen("/proc/self/maps", "r");
+    while (f && fgets(line, sizeof line, f)) found |= strstr(line, path) != NULL;
+    if (f) fclose(f);
+    return found;
+}
+
+static char *file_path(fixture *f);
+static void flip(const char *path, off_t at, uint8_t with);
+
+/* Parts of 8,000 and codes of 96 KB: large enough to be laid in place of memory. */
+static void codes_are_the_pages_of_the_file(void **state)
+{
+    (void)state;
+    if (dlsym(RTLD_DEFAULT, "faiss_read_index")) skip(); /* a shared FAISS allocates and reads without us */
+    cache_rule = (cache_rules){.loose_max = 20, .part_min = 8000};
+    fixture f;
+    float q[DIM];
+    fixture_start(&f, DIM);
+    save_many(&f, 0, 16001);
+    update(&f, false);
+    char *path = file_path(&f);
+    question(1, q);
+    for (int round = 0; round < 3; round++) {
+        assert_true(info(&f).exists && is_mapped(path));
+        assert_exact(&f, q, 10, NULL);
+        store_close(f.s);
+        assert_false(is_mapped(path));
+        fixture_open(&f, STORE_READ);
+    }
+    for (int64_t i = 1; i < 6; i++) {
+        off_t at = (off_t)(cache_part_at(16001, DIM, 2, i > 2) + i * 19001);
+        flip(path, at, 0x10);
+        store_close(f.s);
+        fixture_open(&f, STORE_READ);
+        assert_false(info(&f).exists || is_mapped(path));
+        flip(path, at, 0x10);
+    }
+    store_close(f.s);
+    fixture_open(&f, STORE_READ);
+    assert_true(info(&f).exists);
+    assert_int_equal(unlink(path), 0); /* as a writer does that replaces it */
+    assert_exact(&f, q, 10, NULL);
+    free(path);
+    fixture_end(&f);
+}
+
 /* ---- damage ------------------------------------------------------------------------------------------------------ */
 
 static char *file_path(fixture *f)
@@ -462,7 +513,8 @@ static void forged_bytes_are_refused_or_harmless(void **state)
     char *path = file_path(&f);
     struct stat st;
     assert_int_equal(stat(path, &st), 0);
-    for (off_t at = 0; at < st.st_size; at += at < 800 ? 1 : 13) {
+    off_t part = (off_t)cache_part_at(60, DIM, 1, 0), head = part + (off_t)vec_head_bytes(DIM); /* zeros up to the part */
+    for (off_t at = 0; at < st.st_size; at += at < 80 || (at >= part && at < part + 100) || at > head - 40 ? 1 : 13) {
         flip(path, at, at % 2 ? 0xff : 0x04);
         forge(&f, path, "");
         cache_close(f.s->cache);
@@ -571,6 +623,7 @@ int main(void)
         cmocka_unit_test(copies_tie_by_path_wherever_their_vectors_lie),
         cmocka_unit_test(more_hits_than_photos_give_all_photos),
         cmocka_unit_test(a_reader_follows_a_file_that_is_replaced),
+        cmocka_unit_test(codes_are_the_pages_of_the_file),
         cmocka_unit_test(a_changed_byte_is_noticed),
         cmocka_unit_test(forged_bytes_are_refused_or_harmless),
         cmocka_unit_test(a_file_that_is_none_is_passed_over),
