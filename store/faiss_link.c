@@ -70,7 +70,7 @@ FORWARD(sgelsd_, 14)
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
-enum { HUGE_PAGE = 2 << 20, MAP_MIN = 1 << 16 };
+enum { HUGE_PAGE = 2 << 20 };
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22 /* Linux 5.14; others take the pages one by one */
@@ -109,7 +109,7 @@ void faiss_link_lift(const faiss_link_table *t)
 static bool is_expected(size_t size)
 {
     long page = sysconf(_SC_PAGESIZE);
-    return expected.bytes >= MAP_MIN && size >= expected.bytes && size / 2 < expected.bytes && size % (size_t)page == 0 &&
+    return expected.bytes >= (size_t)page && size >= expected.bytes && size / 2 < expected.bytes && size % (size_t)page == 0 &&
            expected.at % page == 0;
 }
 

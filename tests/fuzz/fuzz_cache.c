@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     uint32_t dim;
     if (size < CACHE_FRONT || size > 1 << 20) return 0;
-    cache_rule.part_min = 40;
+    cache_rule.part_min = 400; /* codes of more than a page are mapped */
     memcpy(&dim, data + 12, 4);
     if (dim < 1 || dim > 64) return 0;
     store_model m = {.id = 1, .dim = (int)dim};
