@@ -7,6 +7,7 @@
  *
  * stdout is data, stderr is conversation. Exit status: 0 found or done, 1 nothing found, 2 an error, 130 interrupted.
  * The only code that reads environment variables: CLIPSEARCH_DB, CLIPSEARCH_MODEL, XDG_DATA_HOME, XDG_CONFIG_HOME, HOME,
+ * NO_COLOR, TERM,
  * and for Hugging Face HF_ENDPOINT, HF_TOKEN, HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME. No locale is ever
  * set: numbers are written with a point, and names compare by bytes.
  *
@@ -33,6 +34,8 @@ typedef enum cli_form {
     CLI_PARSE = 0, CLI_HELP, CLI_SUMMARY, CLI_MAN, CLI_MAN_ENTRY, CLI_BASH, CLI_ZSH, CLI_FISH
 } cli_form;
 
+typedef enum cli_color { CLI_COLOR_AUTO, CLI_COLOR_ALWAYS, CLI_COLOR_NEVER } cli_color; /* in the order of the option's words */
+
 /* One line of the file of settings, as an argument; section "" is before all headings. Owned. */
 typedef struct cli_setting { char *section, *argument; int line; } cli_setting;
 
@@ -44,6 +47,8 @@ typedef struct cli {
     size_t n_models;
     int threads;       /* --threads; 0: one for each core */
     bool quiet, verbose;
+    int color;         /* cli_color: --color */
+    bool plain;        /* the environment wants no colours: NO_COLOR, or a dumb terminal */
     cli_form form;
     char *config;      /* the file of settings; owned, as they are */
     cli_setting *settings;
@@ -107,6 +112,25 @@ int cli_parse(cli *c, const cli_usage *u, const cli_option *options, int argc, c
 /* "clipsearch: COMMAND: " + text + where help is; returns 2. For arguments that options alone cannot check. */
 int cli_misuse(const cli_usage *u, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* ---- lists of names ------------------------------------------------------------------------------------------------- */
+
+/* The two options --files-from and -0 of commands that take names of files, and what they bring. */
+typedef struct cli_names {
+    const char *from;   /* --files-from; NULL: not given */
+    bool zero;          /* -0 */
+    char **items;       /* [n + 1], ends with NULL; the operands point into argv, the others into text */
+    size_t n;
+    char *text;
+} cli_names;
+
+enum { CLI_NAMES_OPTIONS = 2 };
+/* Writes CLI_NAMES_OPTIONS rows, without an end. */
+void cli_names_options(cli_names *l, cli_option *rows);
+/* The operands, then the names of the list: one a line, or each ended by a zero byte; empty ones are passed over. 0, or 2
+ * and a report. */
+int cli_names_read(cli_names *l, const cli_usage *u, int n_operands, char **operands);
+void cli_names_finish(cli_names *l);
+
 /* ---- places -------------------------------------------------------------------------------------------------------- */
 
 /* The directory of model `name_or_dir` (a directory; a name under the user's models folder; "default"); NULL means the
@@ -141,7 +165,11 @@ bool cli_can_ask(void);
 
 /* A path on a line: raw into a pipe, and as `ls` quotes it on a terminal when it is not plain text. No newline added. */
 void cli_print_path(FILE *f, const char *path);
-/* As above, for messages: quoted whatever the stream is. Allocated; NULL when memory ran out. */
+/* Whether lines for people on this stream are coloured: --color, else where it is a terminal that can, without NO_COLOR. */
+bool cli_paints(const cli *c, FILE *f);
+/* cli_print_path with its folders in blue. */
+void cli_paint_path(FILE *f, const char *path);
+/* As cli_print_path does on a terminal, for messages: quoted whatever the stream is. Allocated; NULL when memory ran out. */
 char *cli_quote_path(const char *path);
 bool cli_is_utf8(const char *bytes);
 /* Adds "path" to a jansson object (void * to keep jansson out of this header), or "path_base64" where it is not UTF-8. */

@@ -16,6 +16,8 @@ void cli_init(cli *c)
 {
     *c = (cli){.db = from_environment("CLIPSEARCH_DB"), .model = from_environment("CLIPSEARCH_MODEL")};
     c->db_named = c->db != NULL;
+    const char *no_color = getenv("NO_COLOR"), *terminal = getenv("TERM");
+    c->plain = (no_color && *no_color) || !terminal || !*terminal || strcmp(terminal, "dumb") == 0;
     if (c->db) return;
     char *home = cli_data_home();
     if (home && asprintf(&c->db, "%s/library.db", home) < 0) c->db = NULL;
@@ -30,6 +32,12 @@ void cli_finish(cli *c)
     free(c->models);
     cli_config_finish(c);
     *c = (cli){0};
+}
+
+bool cli_paints(const cli *c, FILE *f)
+{
+    if (c->color != CLI_COLOR_AUTO) return c->color == CLI_COLOR_ALWAYS;
+    return !c->plain && isatty(fileno(f));
 }
 
 /* Messages quote names of files and of what is in them; such text must not steer the terminal. */

@@ -20,6 +20,7 @@ void cli_global_table(cli_globals *g, cli_option rows[CLI_GLOBALS + 1])
         {"threads", 0, CLI_INT, "N", "processor cores to use; 0, the default: all", &g->threads},
         {"quiet", 'q', CLI_FLAG, NULL, "no remarks, only results and errors", &g->quiet},
         {"verbose", 'v', CLI_FLAG, NULL, "more remarks", &g->verbose},
+        {"color", 0, CLI_CHOICE, "auto|always|never", "colours; auto: on a terminal, unless NO_COLOR is set", &g->color},
         {"no-config", 0, CLI_FLAG, NULL, "leave out the file of settings", &g->no_config},
         {"help", 'h', CLI_FLAG, NULL, "this text", &g->help},
         {"version", 0, CLI_FLAG, NULL, "the version, and what this build can do", &g->version},
@@ -303,6 +304,7 @@ static int keep_globals(cli *c, const cli_usage *u, const cli_globals *g)
     if (!adopt(&c->db, g->db) || !adopt_models(c, &g->model)) return cli_fail("memory ran out");
     c->db_named = c->db_named || g->db;
     c->threads = g->threads;
+    c->color = g->color;
     c->quiet = g->quiet;
     c->verbose = g->verbose;
     return -1;
@@ -311,7 +313,7 @@ static int keep_globals(cli *c, const cli_usage *u, const cli_globals *g)
 int cli_read(cli *c, const cli_usage *u, const cli_option *options, bool stop_at_operand, int argc, char **argv,
              int *first_operand, bool *version)
 {
-    cli_globals g = {.threads = c->threads, .quiet = c->quiet, .verbose = c->verbose};
+    cli_globals g = {.threads = c->threads, .color = c->color, .quiet = c->quiet, .verbose = c->verbose};
     cli_option global[CLI_GLOBALS + 1];
     cli_global_table(&g, global);
     char **kept = malloc(((size_t)argc + 1) * sizeof *kept);

@@ -103,6 +103,16 @@ void cli_print_path(FILE *f, const char *path)
     else fputs(path, f);
 }
 
+/* Quotes stand outside the name's parts, so the last slash divides what is printed as it divides the name. */
+void cli_paint_path(FILE *f, const char *path)
+{
+    char *quoted = isatty(fileno(f)) ? cli_quote_path(path) : NULL;
+    const char *shown = quoted ? quoted : path, *slash = strrchr(shown, '/');
+    if (slash) fprintf(f, "\033[34m%.*s\033[0m", (int)(slash + 1 - shown), shown);
+    fputs(slash ? slash + 1 : shown, f);
+    free(quoted);
+}
+
 char *cli_quote_path(const char *path)
 {
     char *text = NULL;

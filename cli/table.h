@@ -4,13 +4,13 @@
 
 #include "cli/cli.h"
 
-enum { CLI_GLOBALS = 8 }; /* rows of the global table, without its end */
+enum { CLI_GLOBALS = 9 }; /* rows of the global table, without its end */
 
 /* Where the values of the global options are put while a command line is read. */
 typedef struct cli_globals {
     const char *db;
     cli_list model;
-    int threads;
+    int threads, color;
     bool quiet, verbose, help, version, no_config;
 } cli_globals;
 

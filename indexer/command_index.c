@@ -306,6 +306,20 @@ static int run(command *k, store *s, const chosen *ch, const indexer_options *o)
     return 130;
 }
 
+static const cli_usage usage;
+
+/* The list of --files-from, if there is one, as absolute names. */
+static int read_names(cli_names *names, indexer_options *o) {
+    int status = cli_names_read(names, &usage, 0, NULL);
+    if (status || !names->from) return status;
+    char **files = calloc(names->n + 1, sizeof *files);
+    if (!files) return cli_fail("memory ran out");
+    o->files = (const char *const *)files;
+    for (; o->n_files < names->n; o->n_files++)
+        if (!(files[o->n_files] = cli_absolute_link(names->items[o->n_files]))) return cli_fail("memory ran out");
+    return 0;
+}
+
 static const cli_usage usage = {
     .command = "index", .arguments = "[DIR...]", .summary = "Index folders of photos, or bring the library up to date.",
     .details =
@@ -316,9 +330,13 @@ static const cli_usage usage = {
         "Left out: hidden files, folders that hold a file named .nomedia, what files named .ignore say (in the words of "
         ".gitignore), recycle bins and thumbnail folders. Options hold for one run, so lasting rules belong in such a file; "
         "what was indexed before it was left out stays until `clipsearch forget`.\n\n"
+        "--files-from reads only the photos on a list, of each DIR, or without one of the folders of the library; names of "
+        "folders and of what is no photo are passed over, and a photo that is gone is marked missing. Such a run is quick "
+        "because it looks at nothing else.\n\n"
         "Ctrl-C finishes what has been read; the same command goes on from there.",
     .examples = "clipsearch index ~/Pictures\n"
                 "clipsearch index --exclude '*.png' --exclude Screenshots/ ~/Pictures /mnt/photos\n"
+                "find ~/Pictures -newer stamp -print0 | clipsearch index --files-from - -0\n"
                 "clipsearch index --dry-run",
     .exits = "0    done; files that could not be read are counted and remembered\n"
              "2    an error, which stderr explains\n"
@@ -330,7 +348,9 @@ int indexer_command_index(struct cli *c, int argc, char **argv) {
     cli_list excludes = {0};
     indexer_options o = {0};
     int memory = 0, precision = CLIP_AUTO, first;
-    const cli_option options[] = {
+    cli_names names = {0};
+    enum { OWN = 9 };
+    cli_option options[OWN + CLI_NAMES_OPTIONS + 1] = {
         {"exclude", 'E', CLI_LIST, "GLOB", "leave out files and folders of this name or path below DIR; may be given again",
          &excludes},
         {"hidden", 'H', CLI_FLAG, NULL, "index hidden files and folders too", &o.hidden},
@@ -341,8 +361,8 @@ int indexer_command_index(struct cli *c, int argc, char **argv) {
         {"precision", 0, CLI_CHOICE, CLIP_PRECISION_CHOICE, "arithmetic of the image encoder", &precision},
         {"memory", 0, CLI_INT, "MB", "memory for photos being read (default: a quarter of the machine's, at most 1536)",
          &memory},
-        {"json", 0, CLI_FLAG, NULL, "one JSON object a file and one at the end", &k.json},
-        {0}};
+        {"json", 0, CLI_FLAG, NULL, "one JSON object a file and one at the end", &k.json}};
+    cli_names_options(&names, options + OWN);
     int left = cli_parse(c, &usage, options, argc, argv, &first);
     if (left >= 0) return left;
     o.folders = (const char *const *)argv + first;
@@ -352,7 +372,8 @@ int indexer_command_index(struct cli *c, int argc, char **argv) {
     k.dry_run = o.dry_run;
     store *s = NULL;
     chosen ch = {0};
-    int status = memory < 0 ? cli_misuse(&usage, "--memory wants a number above 0") : open_library(&k, &o, &s);
+    int status = memory < 0 ? cli_misuse(&usage, "--memory wants a number above 0") : read_names(&names, &o);
+    if (!status) status = open_library(&k, &o, &s);
     if (!status) status = open_model(&k, s, &ch);
     if (!status) {
         be_nice();
@@ -363,5 +384,8 @@ int indexer_command_index(struct cli *c, int argc, char **argv) {
     clip_model_close(ch.m);
     store_close(s);
     cli_list_finish(&excludes);
+    for (size_t i = 0; i < o.n_files; i++) free((char *)o.files[i]);
+    free((void *)o.files);
+    cli_names_finish(&names);
     return status;
 }

@@ -74,11 +74,11 @@ static void tell_all(run *r) {
 static int run_all(run *r) {
     if (indexer_targets_find(r->s, r->o, r->ev->remark, r->ev->ctx, &r->targets, r->err)) return -1;
     r->report->roots_absent = r->targets.absent;
-    if (recall(r) || run_walk(r)) return -1;
+    if (recall(r) || (r->o->files ? run_list(r) : run_walk(r))) return -1;
     if (r->o->dry_run) tell_all(r);
     else if (r->n_jobs && !r->report->interrupted && run_read(r)) return -1;
     if (r->report->interrupted) return 0;
-    if (run_mark_gone(r)) return -1;
+    if (!r->o->files && run_mark_gone(r)) return -1;
     return r->o->dry_run ? 0 : remember(r);
 }
 

@@ -17,6 +17,7 @@
 
 typedef struct indexer_options {
     const char *const *folders; size_t n_folders; /* none: every root of the library */
+    const char *const *files; size_t n_files; /* absolute; not NULL: of those folders these files alone, and no walk */
     const char *const *excludes; size_t n_excludes; /* globs, matched against the name and the path below the root */
     bool hidden, follow_symlinks, dry_run, exact_decode;
     bool retry;                  /* read again what failed, even where it has not changed */

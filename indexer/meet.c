@@ -140,6 +140,16 @@ static int plan_one(run *r, const indexer_target *t, const char *path, const ind
     return status;
 }
 
+int run_meet(run *r, const indexer_target *t, const indexer_file *f) {
+    int what = plan_one(r, t, f->name, f);
+    if (what != 1) return what;
+    const indexer_folder root = {.fd = t->fd, .path = "", .files = f, .n = 1};
+    digest none = {XXH3_createState(), 0}; /* what one file is says nothing about its folder */
+    int status = none.x ? (XXH3_128bits_reset(none.x), try_stranger(r, t, &root, f, &none)) : run_fail_memory(r);
+    XXH3_freeState(none.x);
+    return status;
+}
+
 static bool on_folder(const indexer_folder *d, void *ctx) {
     run *r = ctx;
     const indexer_target *t = &r->targets.items[r->target];

@@ -44,6 +44,7 @@ typedef struct run {
 /* ---- the parts, in order; nonzero: failed, and said (run.c, meet.c, save.c, gone.c) ------------------------------ */
 
 int run_walk(run *r);
+int run_list(run *r); /* in place of the walk and of looking for what is gone: only the files that were named */
 int run_read(run *r);
 int run_mark_gone(run *r);
 
@@ -56,6 +57,8 @@ bool run_stop_asked(run *r);
 void run_tell(run *r, indexer_fate f, const indexer_target *t, const char *path, const char *reason); /* counts it, too */
 char *run_join(const char *folder, const char *name); /* allocated */
 
+/* One file by its path below the target's root, f->name being the same. */
+int run_meet(run *r, const indexer_target *t, const indexer_file *f);
 int run_add_seen(run *r, int64_t id);
 int run_add_job(run *r, const char *path, const indexer_file *f, indexer_fate fate); /* for the target being walked */
 

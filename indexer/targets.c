@@ -141,6 +141,19 @@ const indexer_root *indexer_targets_root(const indexer_targets *t, int64_t id) {
     return NULL;
 }
 
+const indexer_target *indexer_targets_around(const indexer_targets *t, const char *absolute, const char **path) {
+    for (size_t i = 0; i < t->n; i++)
+        if ((*path = below(absolute, t->items[i].root_path)) && (!*t->items[i].prefix || below(*path, t->items[i].prefix)))
+            return &t->items[i];
+    return NULL;
+}
+
+bool indexer_targets_absent(const indexer_targets *t, const char *absolute) {
+    for (size_t i = 0; i < t->n_roots; i++)
+        if (t->roots[i].fd < 0 && below(absolute, t->roots[i].path)) return true;
+    return false;
+}
+
 static void say_absent(finder *f, const indexer_root *r) {
     int fd = open_root(r->path, r->photos), problem = errno;
     if (fd >= 0) close(fd); /* came back this very moment: the next run sees it */

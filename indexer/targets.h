@@ -27,6 +27,11 @@ CLIP_MUST_USE int indexer_targets_find(store *s, const indexer_options *o, void 
                                        void *ctx, indexer_targets *out, clip_error *err);
 void indexer_targets_finish(indexer_targets *t);
 
+/* The target around an absolute path, with *path what is below its root; NULL when there is none. */
+const indexer_target *indexer_targets_around(const indexer_targets *t, const char *absolute, const char **path);
+/* Whether a root that is not there lies around it. */
+bool indexer_targets_absent(const indexer_targets *t, const char *absolute);
+
 /* The root with this id if its folder is there; NULL otherwise. */
 const indexer_root *indexer_targets_root(const indexer_targets *t, int64_t id);
 

@@ -33,6 +33,7 @@ static const cli_usage usage = {
         "A result is the probability, a tab, the label, a tab, and the path as given; the best -k labels of each photo. --json "
         "prints one object a photo: \"path\" (or \"path_base64\") and \"labels\", an array of \"label\" and \"probability\".",
     .examples = "clipsearch classify cat.jpg --labels cat,dog,bird\n"
+                "find . -mtime -7 -print0 | clipsearch classify --labels pets.txt --files-from - -0\n"
                 "clipsearch classify ~/Pictures/new --labels animals.txt --templates imagenet80 -k 1 --json",
     .exits = "0  done\n1  no photo was found\n2  an error, which stderr explains; other photos were classified",
 };
@@ -212,24 +213,28 @@ static int run(task *t, const char *labels, const char *templates, char **operan
 int query_command_classify(struct cli *c, int argc, char **argv)
 {
     task t = {.k = 5};
+    cli_names names = {0};
     const char *labels = NULL, *templates = NULL;
-    const cli_option options[] = {
+    enum { OWN = 4 };
+    cli_option options[OWN + CLI_NAMES_OPTIONS + 1] = {
         {"labels", 'l', CLI_STRING, "FILE|A,B,C", "what the photos may show", &labels},
         {"templates", 0, CLI_STRING, "SET|FILE", "none, simple7 (the default), imagenet80, or sentences with {}", &templates},
         {"top", 'k', CLI_INT, "N", "how many labels to show; 5 when not given, 0: all", &t.k},
-        {"json", 0, CLI_FLAG, NULL, "print one JSON object a photo", &t.json},
-        {0}};
+        {"json", 0, CLI_FLAG, NULL, "print one JSON object a photo", &t.json}};
+    cli_names_options(&names, options + OWN);
     int first, status = cli_parse(c, &usage, options, argc, argv, &first);
     if (status >= 0) return status;
     t.l.c = c;
     if (t.k < 0) status = cli_misuse(&usage, "--top needs 0 or more, not %d", t.k);
     else if (!labels) status = cli_misuse(&usage, "say what the photos may show: --labels FILE or --labels cat,dog,bird");
-    else if (first == argc) status = cli_misuse(&usage, "name photos or folders");
-    else status = run(&t, labels, templates, argv + first);
+    else if (first == argc && !names.from) status = cli_misuse(&usage, "name photos or folders");
+    else if (!(status = cli_names_read(&names, &usage, argc - first, argv + first)))
+        status = run(&t, labels, templates, names.items);
     for (size_t i = 0; i < t.n; i++) free(t.paths[i]);
     free(t.paths);
     free(t.vectors);
     query_labels_close(&t.labels);
     query_library_close(&t.l);
+    cli_names_finish(&names);
     return status;
 }

@@ -144,6 +144,7 @@ int query_command_duplicates(struct cli *c, int argc, char **argv)
     query_style_options(&style, options + 2 + QUERY_FILTER_OPTIONS);
     int status = cli_parse(c, &usage, options, argc, argv, &first);
     if (status >= 0) return status;
+    style.paint = cli_paints(c, stdout);
     if (first < argc) status = cli_misuse(&usage, "\"%s\" is not needed; --in names a folder", argv[first]);
     else if (threshold < 0.5 || threshold > 1) status = cli_misuse(&usage, "--threshold needs a cosine from 0.5 to 1, not %g", threshold);
     else if (!(status = query_style_check(&style, &usage)) && !(status = query_filter_make(&filter, &usage)))

@@ -21,6 +21,8 @@ static const cli_usage usage = {
         "Each text or image gives one vector of unit length, in the order given. The cosine of two vectors is the sum "
         "of their products. After a single kind of option, further arguments are of that kind.\n"
         "\n"
+        "--files-from names photos, as --image does.\n"
+        "\n"
         "--json prints one object a line: \"text\", or \"path\" (\"path_base64\" where the name is not UTF-8), and "
         "\"vector\". --npy writes an array of 32-bit floats, one row each, that numpy.load reads.",
     .examples = "clipsearch embed --text \"a dog\" \"a cat\" --json\n"
@@ -29,8 +31,9 @@ static const cli_usage usage = {
 
 typedef struct item { bool image; const char *body; } item;
 
-/* What was asked for, in its order: the options' list, then the operands, which take the kind of the only option used. */
-static int gather(const cli_list *given, int n_more, char **more, item *items)
+/* What was asked for, in its order: the options' list, then the operands, which take the kind of the only option used, then
+ * the photos of --files-from. */
+static int gather(const cli_list *given, int n_more, char **more, const cli_names *names, item *items)
 {
     size_t n = 0, images = 0;
     for (size_t i = 0; i < given->n; i++) {
@@ -38,10 +41,11 @@ static int gather(const cli_list *given, int n_more, char **more, item *items)
         items[n++] = (item){image, given->items[i]};
         images += image;
     }
-    if (!n) return cli_misuse(&usage, "say what to embed: --text T... or --image FILE...");
+    if (!n && (n_more || !names->from)) return cli_misuse(&usage, "say what to embed: --text T... or --image FILE...");
     if (n_more && images && images < n)
         return cli_misuse(&usage, "say --text or --image before \"%s\"", more[0]);
     for (int i = 0; i < n_more; i++) items[n++] = (item){images > 0, more[i]};
+    for (size_t i = 0; i < names->n; i++) items[n++] = (item){true, names->items[i]};
     return 0;
 }
 
@@ -86,12 +90,16 @@ static int write_array(query_encoder *e, const item *items, size_t n, const char
     return status;
 }
 
-static int embed(cli *c, const item *items, size_t n, const char *npy)
+static int embed(cli *c, const cli_list *given, int n_more, char **more, const cli_names *names, const char *npy)
 {
-    query_encoder e;
-    int status = query_default_encoder(c, &e);
+    query_encoder e = {0};
+    size_t n = given->n + (size_t)n_more + names->n;
+    item *items = malloc((n ? n : 1) * sizeof *items);
+    int status = items ? gather(given, n_more, more, names, items) : cli_fail("memory ran out");
+    if (!status) status = query_default_encoder(c, &e);
     if (!status) status = npy ? write_array(&e, items, n, npy) : print_lines(&e, items, n);
     query_encoder_close(&e);
+    free(items);
     return status;
 }
 
@@ -100,23 +108,22 @@ int query_command_embed(struct cli *c, int argc, char **argv)
     cli_list given = {0};
     bool json = false;
     const char *npy = NULL;
-    const cli_option options[] = {
+    cli_names names = {0};
+    enum { OWN = 4 };
+    cli_option options[OWN + CLI_NAMES_OPTIONS + 1] = {
         {"text", 't', CLI_LIST, "TEXT", "a text; may be given again", &given},
         {"image", 'i', CLI_LIST, "FILE", "a photo, or - for standard input; may be given again", &given},
         {"json", 0, CLI_FLAG, NULL, "print one JSON object a line, the default", &json},
-        {"npy", 0, CLI_STRING, "FILE", "write a NumPy array; - for standard output", &npy},
-        {0}};
+        {"npy", 0, CLI_STRING, "FILE", "write a NumPy array; - for standard output", &npy}};
+    cli_names_options(&names, options + OWN);
     int first, status = cli_parse(c, &usage, options, argc, argv, &first);
     if (status >= 0) return status;
-    int n_more = argc - first;
-    size_t n = given.n + (size_t)n_more;
-    item *items = malloc((n ? n : 1) * sizeof *items);
-    if (!items) status = cli_fail("memory ran out");
-    else if (json && npy) status = cli_misuse(&usage, "choose one of --json and --npy");
+    if (json && npy) status = cli_misuse(&usage, "choose one of --json and --npy");
     else if (npy && strcmp(npy, "-") == 0 && isatty(STDOUT_FILENO))
         status = cli_misuse(&usage, "an array is not for a terminal; name a file: --npy FILE");
-    else if (!(status = gather(&given, n_more, argv + first, items))) status = embed(c, items, n, npy);
-    free(items);
+    else if (!(status = cli_names_read(&names, &usage, 0, NULL)))
+        status = embed(c, &given, argc - first, argv + first, &names, npy);
+    cli_names_finish(&names);
     cli_list_finish(&given);
     return status;
 }

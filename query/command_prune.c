@@ -145,6 +145,7 @@ static const cli_usage forget_usage = {
         "looked at by `clipsearch index` any more. The files themselves are not touched. A photo that is forgotten "
         "while its folder stays comes back when that folder is indexed: `clipsearch index --exclude` keeps it out.",
     .examples = "clipsearch forget ~/Pictures/screenshots\n"
+                "clipsearch search -0 screenshot --cut | clipsearch forget --files-from - -0\n"
                 "clipsearch forget /media/stick",
     .exits = "0  done\n"
              "1  nothing of that was in the library\n"
@@ -175,16 +176,21 @@ static int forget(cli *c, store *s, const char *path)
 
 int query_command_forget(struct cli *c, int argc, char **argv)
 {
-    const cli_option options[] = {{0}};
+    cli_names names = {0};
+    cli_option options[CLI_NAMES_OPTIONS + 1] = {0};
     store *s = NULL;
+    cli_names_options(&names, options);
     int first, worst = 0, status = cli_parse(c, &forget_usage, options, argc, argv, &first);
     if (status >= 0) return status;
-    if (first == argc) return cli_misuse(&forget_usage, "name a photo or a folder: clipsearch forget PATH");
-    if ((status = query_store_open(c, STORE_WRITE, &s))) return status;
-    for (int i = first; i < argc; i++) {
-        status = forget(c, s, argv[i]);
+    if (first == argc && !names.from) return cli_misuse(&forget_usage, "name a photo or a folder: clipsearch forget PATH");
+    status = cli_names_read(&names, &forget_usage, argc - first, argv + first);
+    if (!status) status = query_store_open(c, STORE_WRITE, &s);
+    for (size_t i = 0; s && i < names.n; i++) {
+        status = forget(c, s, names.items[i]);
         if (status > worst) worst = status;
     }
+    if (s) status = worst;
     store_close(s);
-    return worst;
+    cli_names_finish(&names);
+    return status;
 }

@@ -1,6 +1,6 @@
 /* print.c: what a result looks like.
  *
- * Default: the score with four decimals, a tab, the path. --paths and -0: the path alone. --json: one object a line.
+ * Default: the score with four decimals, a tab, the path; with colours the score is dim and the folders are blue. --paths and -0: the path alone. --json: one object a line.
  * The same names stand everywhere that a photo is written as JSON (search, similar, status --failed, prune, export):
  *
  *   score         number    cosine of question and photo, -1 to 1 (search and similar)
@@ -114,7 +114,7 @@ void query_print_path(FILE *f, const char *path, const query_style *s)
         putc(0, f);
         return;
     }
-    cli_print_path(f, path);
+    (s->paint ? cli_paint_path : cli_print_path)(f, path);
     putc('\n', f);
 }
 
@@ -126,7 +126,7 @@ void query_print_hits(FILE *f, const query_hits *h, const query_style *s)
             print_hit_json(f, hit);
             continue;
         }
-        if (!s->paths && !s->zero) fprintf(f, "%.4f\t", (double)hit->score);
+        if (!s->paths && !s->zero) fprintf(f, s->paint ? "\033[2m%.4f\033[0m\t" : "%.4f\t", (double)hit->score);
         query_print_path(f, hit->where, s);
     }
 }

@@ -4,7 +4,8 @@
 
 #include "query/rank.h"
 
-typedef struct query_style { bool paths, zero, json; } query_style; /* none: SCORE<TAB>PATH */
+/* None of the first three: SCORE<TAB>PATH. paint: with colours, in the forms for people. */
+typedef struct query_style { bool paths, zero, json, paint; } query_style;
 
 enum { QUERY_STYLE_OPTIONS = 3 };
 /* Writes QUERY_STYLE_OPTIONS rows, without an end. */

@@ -24,13 +24,13 @@ int query_show_check(const query_show *s, const cli_usage *u)
     return query_act_check(&s->act, u);
 }
 
-static int print_with_previews(const query_show *s, const query_hits *h)
+static int print_with_previews(const query_show *s, const query_style *style, const query_hits *h)
 {
     query_preview *p = NULL;
     int status = query_preview_open((query_preview_form)s->preview_form, &p);
     for (size_t i = 0; i < h->n && !status; i++) {
         query_hits one = {&h->items[i], 1};
-        query_print_hits(stdout, &one, &s->style);
+        query_print_hits(stdout, &one, style);
         query_preview_draw(p, stdout, h->items[i].where);
     }
     query_preview_close(p);
@@ -42,8 +42,10 @@ int query_show_run(const query_show *s, const cli *c, const query_term *terms, s
     int status = s->html ? query_sheet_write(c, s->html, terms, n, h) : 0;
     if (status) return status;
     if (query_act_wanted(&s->act)) return query_act_run(&s->act, h);
-    if (s->preview) return print_with_previews(s, h);
-    query_print_hits(stdout, h, &s->style);
+    query_style style = s->style;
+    style.paint = cli_paints(c, stdout);
+    if (s->preview) return print_with_previews(s, &style, h);
+    query_print_hits(stdout, h, &style);
     return 0;
 }
 

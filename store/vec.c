@@ -36,9 +36,12 @@
 #include <faiss/c_api/index_io_c.h>
 #include <faiss/c_api/utils/distances_c.h>
 #include <limits.h>
-#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* The OpenMP runtime's own, by hand: clang comes without <omp.h>. */
+int omp_get_max_threads(void);
+void omp_set_num_threads(int);
 
 enum { BLOCK = 32, CODES = 16 };
 

@@ -10,7 +10,8 @@
 bats_require_minimum_version 1.5.0
 
 setup() {
-    unset CLIPSEARCH_DB CLIPSEARCH_MODEL
+    unset CLIPSEARCH_DB CLIPSEARCH_MODEL NO_COLOR
+    export TERM=dumb
     export HOME="$BATS_TEST_TMPDIR/home" XDG_DATA_HOME="$BATS_TEST_TMPDIR/data" XDG_CACHE_HOME="$BATS_TEST_TMPDIR/cache"
     export XDG_CONFIG_HOME="$BATS_TEST_TMPDIR/config"
     export LC_ALL=C.UTF-8 TZ=UTC
