@@ -11,6 +11,7 @@ static const cli_command commands[] = {
     {"duplicates", query_command_duplicates},
     {"classify", query_command_classify},
     {"tag", query_command_tag},
+    {"learn", query_command_learn},
     {"embed", query_command_embed},
     {"status", query_command_status},
     {"check", query_command_check},

@@ -74,6 +74,7 @@ int cli_main(const cli_command *commands, int argc, char **argv);
 typedef enum cli_kind {
     CLI_FLAG, CLI_INT, CLI_DOUBLE, CLI_STRING,
     CLI_LIST,   /* may be given again; options may share one list, which then keeps their order */
+    CLI_MANY,   /* the same, and takes the arguments that follow too, up to the next option */
     CLI_CHOICE, /* one of the words of `value`, "portrait|landscape"; the target int receives its place, from 0 */
     CLI_COMMAND /* a command for another program: all that follows, up to an argument ";", into a list */
 } cli_kind;

@@ -131,7 +131,7 @@ static void zsh_options(FILE *f, const cli_option *options)
 {
     for (const cli_option *o = options; o && o->name; o++) {
         value v = value_of(o);
-        const char *star = o->kind == CLI_LIST ? "*" : "", *plus = v ? "+" : "", *equals = v ? "=" : "";
+        const char *star = o->kind == CLI_LIST || o->kind == CLI_MANY ? "*" : "", *plus = v ? "+" : "", *equals = v ? "=" : "";
         fputs(" \\\n                ", f);
         if (o->letter && !*star) fprintf(f, "'(-%c --%s)'", o->letter, o->name);
         if (o->letter) fprintf(f, "%s{-%c%s,--%s%s}'[", *star ? "\\*" : "", o->letter, plus, o->name, equals);

@@ -147,6 +147,7 @@ static const char *set_value(const cli_option *o, const char *value)
         *(const char **)o->target = value;
         return NULL;
     case CLI_LIST:
+    case CLI_MANY:
     case CLI_COMMAND:
         return list_add(o->target, value, o->name) ? NULL : "less (memory ran out)";
     case CLI_CHOICE: {
@@ -193,6 +194,8 @@ static int take_value(reader *r, const cli_option *o, const char *shown, const c
         return cli_misuse(r->u, "%s cannot be a setting%s", shown,
                           o->kind == CLI_COMMAND ? "" : "; CLIPSEARCH_DB and CLIPSEARCH_MODEL are for that");
     int status = take(r, o, shown, value ? value : r->argv[++r->at]);
+    while (o->kind == CLI_MANY && status < 0 && r->at + 1 < r->argc && (r->argv[r->at + 1][0] != '-' || !r->argv[r->at + 1][1]))
+        status = take(r, o, shown, r->argv[++r->at]);
     if (o->kind != CLI_COMMAND) return status;
     while (status < 0 && r->at + 1 < r->argc && strcmp(r->argv[++r->at], ";") != 0) status = take(r, o, shown, r->argv[r->at]);
     return status;
@@ -333,7 +336,7 @@ int cli_read(cli *c, const cli_usage *u, const cli_option *options, bool stop_at
 static void finish_lists(const cli_option *o)
 {
     for (; o && o->name; o++)
-        if (o->kind == CLI_LIST || o->kind == CLI_COMMAND) cli_list_finish(o->target);
+        if (o->kind == CLI_LIST || o->kind == CLI_MANY || o->kind == CLI_COMMAND) cli_list_finish(o->target);
 }
 
 int cli_parse(cli *c, const cli_usage *u, const cli_option *options, int argc, char **argv, int *first_operand)

@@ -5,6 +5,7 @@
  * all texts at once (ask_texts.c), images one by one. */
 #include "query/ask.h"
 #include "query/ask_texts.h"
+#include "query/concept.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -73,7 +74,10 @@ static int ask_words(query_library *l, const query_prompts *p, const query_term 
 int query_ask(query_library *l, const query_prompts *p, query_term *terms, size_t n, float *vectors)
 {
     int status = 0;
-    for (size_t i = 0; !status && i < n; i++)
-        if (terms[i].kind == QUERY_IMAGE) status = ask_image(l, &terms[i], vectors + i * (size_t)l->model.dim);
+    for (size_t i = 0; !status && i < n; i++) {
+        float *vector = vectors + i * (size_t)l->model.dim; /* [dim] */
+        if (terms[i].kind == QUERY_IMAGE) status = ask_image(l, &terms[i], vector);
+        else if (terms[i].kind == QUERY_CONCEPT) status = query_concept_ask(l, &terms[i], vector);
+    }
     return status ? status : ask_words(l, p, terms, n, vectors);
 }

@@ -14,7 +14,7 @@ static const cli_usage usage = {
         "All words together are one text: quotes around them are needed only for the shell's sake. A path that begins "
         "with /, ./, ../ or ~/ is an image to start from. --add and --subtract bring further terms, text or image, "
         "into the question. A number and a colon before a term weigh it, as in 0.5:./sunset.jpg; text: and image: "
-        "before it say what it is where that could be mistaken.\n"
+        "before it say what it is where that could be mistaken. concept:NAME is what clipsearch learn was taught; --concept NAME adds it.\n"
         "\n"
         "A result is the score, a tab, and the photo's absolute path, the best first. The score is the cosine between "
         "question and photo. Which score is a good one depends on the model and the question, so compare scores "
@@ -23,7 +23,8 @@ static const cli_usage usage = {
         "--cut shows what is relevant and nothing else: all of it unless -k says how much, and exit status 1 when nothing is. "
         "Relevance is a probability, from how far a photo's score lies above its scores for neutral sentences, and from how "
         "far the library's best does. It is a weak model's estimate: --min-relevance moves the line from its 0.25. "
-        "It is known for questions of words alone; --json shows it as \"relevance\".\n"
+        "A concept's relevance is its own probability. It is known for questions of words alone, for one concept, and for "
+        "both with --all; --json shows it as \"relevance\".\n"
         "\n"
         "--sort orders what was chosen and chooses nothing: the best are found first. --templates averages a text over many sentences "
         "such as \"a photo of the small {}.\", which helps with names of things; the average is remembered.\n"
@@ -43,6 +44,7 @@ static const cli_usage usage = {
                 "clipsearch search beach --add 0.5:./sunset.jpg --subtract people\n"
                 "clipsearch search dog --add frisbee --all\n"
                 "clipsearch search an elephant --cut --sort date\n"
+                "clipsearch search beach --add 0.5:concept:grandma\n"
                 "clipsearch search birds --cut --save birds; clipsearch search @birds --after 2024\n"
                 "clipsearch search a red bus --model ViT-B-32 --model ViT-L-14\n"
                 "clipsearch search flowers --in ~/Pictures/garden --after 2023-04 --before 2023-07\n"
@@ -62,7 +64,9 @@ static int read_terms(int n_words, char **words, const cli_list *more, query_ter
     int status = report(n_words ? words[0] : "", query_terms_from_words(words, (size_t)n_words, terms));
     for (size_t i = 0; i < more->n && !status; i++) {
         float sign = strcmp(more->from[i], "subtract") == 0 ? -1 : 1;
-        status = report(more->items[i], query_terms_add(terms, more->items[i], sign));
+        bool concept = strcmp(more->from[i], "concept") == 0;
+        status = report(more->items[i], concept ? query_terms_add_concept(terms, more->items[i])
+                                                : query_terms_add(terms, more->items[i], sign));
     }
     if (!status && !terms->n) status = cli_misuse(&usage, "say what to look for: clipsearch search QUERY...");
     return status;
@@ -85,12 +89,13 @@ static void finish(arguments *a)
 
 static int parse(cli *c, arguments *a, int argc, char **argv, int *first)
 {
-    enum { OWN = 9 };
+    enum { OWN = 10 };
     *a = (arguments){0};
     query_find_init(&a->find);
     cli_option options[OWN + QUERY_FIND_OPTIONS + 1] = {
         {"add", 'a', CLI_LIST, "TERM", "add a text or an image to the question", &a->more},
         {"subtract", 's', CLI_LIST, "TERM", "take a text or an image away from it", &a->more},
+        {"concept", 0, CLI_LIST, "NAME", "add what clipsearch learn was taught", &a->more},
         {"all", 0, CLI_FLAG, NULL, "every term must match: the score is the least of theirs", &a->find.all},
         {"cut", 0, CLI_FLAG, NULL, "only what is relevant, and nothing when nothing is", &a->find.cut},
         {"min-relevance", 0, CLI_DOUBLE, "P", "the same from this probability on, 0 to 1", &a->find.min_relevance},

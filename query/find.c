@@ -4,6 +4,7 @@
 
 #include "query/ask.h"
 #include "query/combine.h"
+#include "query/concept.h"
 #include "query/least.h"
 #include "query/rank.h"
 #include "query/relevance.h"
@@ -66,11 +67,20 @@ typedef struct answer {
     size_t n;
 } answer;
 
-static bool only_words(const query_term *terms, size_t n)
+static size_t count_kind(const query_term *terms, size_t n, query_kind kind)
 {
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) count += terms[i].kind == kind;
+    return count;
+}
+
+/* Relevance is known of words together, of one concept, and of several such that must all match. */
+static bool can_judge(const query_find *f, const query_term *terms, size_t n)
+{
+    size_t words = count_kind(terms, n, QUERY_TEXT), concepts = count_kind(terms, n, QUERY_CONCEPT);
     for (size_t i = 0; i < n; i++)
-        if (terms[i].kind != QUERY_TEXT || terms[i].weight < 0) return false;
-    return true;
+        if (terms[i].weight < 0) return false;
+    return words == n || (words + concepts == n && (n == 1 || f->all));
 }
 
 static bool cuts(const query_find *f) { return f->cut || f->min_relevance >= 0; }
@@ -152,20 +162,34 @@ static int ask_models(query_find *f, query_library *l, size_t n_models, const qu
     return 0;
 }
 
-/* Relevance is measured with the words as they are, whatever sentences the photos were ranked with; of several models it is
- * the mean. */
+/* Relevance is measured with the words as they are, whatever sentences the photos were ranked with; a concept knows its own. */
+static int judge_by(query_find *f, query_library *l, query_term *terms, size_t n, const answer *a, float *relevance)
+{
+    size_t n_words = count_kind(terms, n, QUERY_TEXT), m = 0;
+    query_term *words = malloc((n + 1) * sizeof *words);
+    float *questions = NULL;
+    int status = words ? 0 : cli_fail("memory ran out");
+    for (size_t i = 0, w = 0; !status && i < n; i++)
+        if (terms[i].kind == QUERY_TEXT) words[w++] = terms[i];
+    for (size_t i = 0; i < a->n; i++) relevance[i] = 1;
+    if (!status && n_words) status = make_questions(f, l, NULL, words, n_words, &questions, &m);
+    if (!status && n_words) status = query_relevance_of_hits(l, questions, m, a->hits, a->n, relevance);
+    for (size_t i = 0; i < n && !status; i++)
+        if (terms[i].kind == QUERY_CONCEPT) status = query_concept_relevance(l, &terms[i], a->hits, a->n, relevance);
+    free(questions);
+    free(words);
+    return status;
+}
+
+/* Of several models it is the mean. */
 static int judge(query_find *f, query_library *l, size_t n_models, query_term *terms, size_t n, answer *a)
 {
     float *one = malloc((a->n + 1) * sizeof *one);
     a->relevance = calloc(a->n + 1, sizeof *a->relevance);
     int status = one && a->relevance ? 0 : cli_fail("memory ran out");
     for (size_t i = 0; i < n_models && !status; i++) {
-        float *questions = NULL;
-        size_t m = 0;
-        status = make_questions(f, &l[i], NULL, terms, n, &questions, &m);
-        if (!status) status = query_relevance_of_hits(&l[i], questions, m, a->hits, a->n, one);
+        status = judge_by(f, &l[i], terms, n, a, one);
         for (size_t h = 0; h < a->n && !status; h++) a->relevance[h] += one[h] / (float)n_models;
-        free(questions);
     }
     free(one);
     return status;
@@ -204,8 +228,8 @@ static int show_found(query_find *f, query_library *l, const query_term *terms, 
 /* A cut needs it; JSON shows it where it can be had, and a question that was asked before still needs no model. */
 static bool wants_relevance(const query_find *f, query_library *l, size_t n_models, const query_term *terms, size_t n)
 {
-    bool wanted = only_words(terms, n) && (cuts(f) || f->show.style.json);
-    for (size_t i = 0; i < n_models && wanted && !cuts(f); i++) wanted = query_bank_at_hand(&l[i]);
+    bool wanted = can_judge(f, terms, n) && (cuts(f) || f->show.style.json), words = count_kind(terms, n, QUERY_TEXT) > 0;
+    for (size_t i = 0; i < n_models && wanted && words && !cuts(f); i++) wanted = query_bank_at_hand(&l[i]);
     return wanted;
 }
 
@@ -251,8 +275,9 @@ static int check(const query_find *f, const cli_usage *u, const query_term *term
     for (size_t i = 0; f->all && i < n; i++)
         if (terms[i].weight != 1)
             return cli_misuse(u, "with --all every term must match, so that none can have a weight or be taken away");
-    if (cuts(f) && !only_words(terms, n))
-        return cli_misuse(u, "--cut is for questions of words; with an image or --subtract there is only --min-score");
+    if (cuts(f) && !can_judge(f, terms, n))
+        return cli_misuse(u, "--cut is for questions of words, for one concept, or for both with --all; otherwise there is only "
+                             "--min-score");
     return 0;
 }
 

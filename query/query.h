@@ -16,6 +16,7 @@ int query_command_similar(struct cli *c, int argc, char **argv);
 int query_command_duplicates(struct cli *c, int argc, char **argv);
 int query_command_classify(struct cli *c, int argc, char **argv);
 int query_command_tag(struct cli *c, int argc, char **argv);
+int query_command_learn(struct cli *c, int argc, char **argv);
 int query_command_embed(struct cli *c, int argc, char **argv);
 int query_command_status(struct cli *c, int argc, char **argv);
 int query_command_check(struct cli *c, int argc, char **argv);

@@ -2,7 +2,7 @@
  *
  * The spelling is rclip's, because people know it: a number and a colon before a term weigh it, and what begins as a
  * path does is an image. A file name alone ("beach.jpg") is words: nobody should get another answer because a file of
- * that name lies in the current folder. "text:" and "image:" say it outright where the spelling would mislead. */
+ * that name lies in the current folder. "text:" and "image:" say it outright where the spelling would mislead, and "concept:" names what was learned. */
 #include "query/term.h"
 
 #include <math.h>
@@ -54,6 +54,9 @@ const char *query_term_parse(const char *argument, query_term *out)
     } else if (starts_with(out->body, "image:")) {
         out->body += 6;
         out->kind = QUERY_IMAGE;
+    } else if (starts_with(out->body, "concept:")) {
+        out->body += 8;
+        out->kind = QUERY_CONCEPT;
     } else if (looks_like_path(out->body)) {
         out->kind = QUERY_IMAGE;
     }
@@ -81,10 +84,18 @@ const char *query_terms_add(query_terms *t, const char *argument, float sign)
     return NULL;
 }
 
+const char *query_terms_add_concept(query_terms *t, const char *name)
+{
+    query_term *place = blank(name) ? NULL : one_more(t);
+    if (!place) return blank(name) ? "it is empty" : "memory ran out";
+    *place = (query_term){.kind = QUERY_CONCEPT, .weight = 1, .body = name};
+    return NULL;
+}
+
 /* An operand that says of itself what it is: an image, or a term with a weight or a prefix. */
 static bool stands_alone(const char *word)
 {
-    return weight_length(word) || starts_with(word, "text:") || starts_with(word, "image:") || looks_like_path(word);
+    return weight_length(word) || starts_with(word, "text:") || starts_with(word, "image:") || starts_with(word, "concept:") || looks_like_path(word);
 }
 
 const char *query_terms_from_words(char *const *words, size_t n, query_terms *out)

@@ -6,16 +6,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef enum query_kind { QUERY_TEXT, QUERY_IMAGE } query_kind;
+typedef enum query_kind { QUERY_TEXT, QUERY_IMAGE, QUERY_CONCEPT } query_kind;
 
 typedef struct query_term {
     query_kind kind;
     float weight;       /* may be negative */
-    const char *body;   /* the words, or the image's path; points into what was parsed, or into a query's joined words */
+    const char *body;   /* the words, the image's path, the concept's name; points into what was parsed, or into a query's joined words */
     int64_t photo_id;   /* set by query_ask: the indexed photo that an image term is; 0: none */
 } query_term;
 
-/* One argument:  [WEIGHT:]BODY  where BODY is  text:WORDS | image:PATH | a path (/..., ./..., ../..., ~/...) | words.
+/* One argument:  [WEIGHT:]BODY  where BODY is  text:WORDS | image:PATH | concept:NAME | a path (/..., ./..., ../..., ~/...) | words.
  * WEIGHT is a plain decimal number such as 2 or 0.5 or -1; a digit or a space after its colon means that it is none
  * ("16:9", "at 7: 30"). Returns NULL, or what is wrong with it. */
 const char *query_term_parse(const char *argument, query_term *out);
@@ -30,6 +30,7 @@ typedef struct query_terms {
 const char *query_terms_from_words(char *const *words, size_t n, query_terms *out);
 /* One more term whose weight is multiplied by `sign`. */
 const char *query_terms_add(query_terms *t, const char *argument, float sign);
+const char *query_terms_add_concept(query_terms *t, const char *name);
 void query_terms_finish(query_terms *t);
 
 #endif

@@ -106,6 +106,11 @@ static const struct { const char *count, *line, *mend; } rules[] = {
      "length(vector) <> (SELECT 2 * dim FROM models WHERE id = key >> 40)"},
     {"SELECT count(*) FROM tags WHERE photo_id NOT IN (SELECT id FROM photos)",
      "tags belong to no photo", "DELETE FROM tags WHERE photo_id NOT IN (SELECT id FROM photos)"},
+    {"SELECT count(*) FROM concepts WHERE typeof(weights) <> 'blob' OR length(weights) NOT BETWEEN 4 AND 32768 OR "
+     "length(weights) % 4 OR length(weights) <> ifnull((SELECT 4 * dim FROM models m WHERE m.fingerprint = concepts.fingerprint), "
+     "length(weights))", "concepts have weights of a wrong size: they have to be learned again",
+     "DELETE FROM concepts WHERE typeof(weights) <> 'blob' OR length(weights) NOT BETWEEN 4 AND 32768 OR length(weights) % 4 OR "
+     "length(weights) <> ifnull((SELECT 4 * dim FROM models m WHERE m.fingerprint = concepts.fingerprint), length(weights))"},
     {"SELECT count(*) FROM models WHERE seq < (SELECT ifnull(max(seq), 0) FROM vectors WHERE model_id = models.id)",
      "models have lost count of their vectors' changes",
      "UPDATE models SET seq = max(seq, (SELECT ifnull(max(seq), 0) FROM vectors WHERE model_id = models.id));"

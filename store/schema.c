@@ -1,4 +1,4 @@
-/* schema.c: the tables of a library, version 1. PRAGMA user_version holds the version, application_id says whose file it is
+/* schema.c: the tables of a library, version 2. PRAGMA user_version holds the version, application_id says whose file it is
  * ("CLIP" in ASCII). A person may query all of it with the sqlite3 shell.
  *
  * settings   key, value            "model": id of the model that search uses; "last_indexed": local time; others as set
@@ -25,6 +25,12 @@
  * caches     model_id and what the FAISS file of that model must look like: see cache.h
  * tallies    root_id, state, truncated, n   how many photos there are of each kind (kept by triggers)
  * folders    root_id, path, digest          the indexer's note about the files that are no photos
+ * concepts   name                  letter case ignored
+ *            fingerprint           of the model that it belongs to; (name, fingerprint) is unique
+ *            weights, bias         dim floats, little endian, and a number: see store.h
+ *            yes, no, unlabelled   how many photos it was learned from; words that helped or null; learned: local time
+ *
+ * Version 2 added concepts.
  *
  * Counts are kept by triggers because counting a million rows takes longer than a search. */
 #include "store/library.h"
@@ -93,7 +99,12 @@ static const char version_1[] =
 
     "PRAGMA application_id = 1129072976;";
 
-static const char *const steps[STORE_SCHEMA_VERSION] = {version_1};
+static const char version_2[] =
+    "CREATE TABLE concepts(name TEXT NOT NULL COLLATE NOCASE, fingerprint TEXT NOT NULL, weights BLOB NOT NULL,"
+    "  bias REAL NOT NULL, yes INTEGER NOT NULL, no INTEGER NOT NULL, unlabelled INTEGER NOT NULL, words TEXT,"
+    "  learned TEXT NOT NULL, PRIMARY KEY(name, fingerprint)) WITHOUT ROWID;";
+
+static const char *const steps[STORE_SCHEMA_VERSION] = {version_1, version_2};
 
 static store_status read_pragma(db *d, const char *sql, int64_t *v, store_error *err)
 {

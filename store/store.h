@@ -190,6 +190,30 @@ STORE_MUST_USE store_status store_tag_put(store *s, int64_t photo_id, const char
 /* Takes the tag (NULL: every tag) from all photos, within a batch. */
 STORE_MUST_USE store_status store_tag_clear(store *s, const char *tag, int64_t *cleared, store_error *err);
 
+/* ---- concepts: what was learned from examples ---------------------------------------------------------------------- */
+
+typedef struct store_concept {  /* a photo shows it with probability 1 / (1 + exp(-(weights.vector + bias))) */
+    char *name;
+    char fingerprint[33];       /* of the model in whose vectors it was learned */
+    float *weights;             /* [dim] */
+    int dim;
+    double bias;
+    int64_t yes, no, unlabelled;/* how many photos it was learned from */
+    char *words;                /* the words that helped; NULL: none */
+    char learned[20];           /* local time; set by the library */
+} store_concept;
+
+/* In place of what was learned under this name for the same model. Opens its own batch where none is open. */
+STORE_MUST_USE store_status store_concept_put(store *s, const store_concept *c, store_error *err);
+/* STORE_E_NOT_FOUND is an answer and fills no err. */
+STORE_MUST_USE store_status store_concept_get(store *s, const char *name, const char *fingerprint, store_concept *out,
+                                              store_error *err);
+/* All by name, whatever their model; freed by store_concepts_free. */
+STORE_MUST_USE store_status store_concepts(store *s, store_concept **concepts, size_t *n, store_error *err);
+STORE_MUST_USE store_status store_concept_forget(store *s, const char *name, int64_t *forgotten, store_error *err);
+void store_concept_finish(store_concept *c);
+void store_concepts_free(store_concept *concepts, size_t n);
+
 /* ---- vectors ---------------------------------------------------------------------------------------------------- */
 
 /* STORE_E_NOT_FOUND when there is none. */

@@ -45,6 +45,7 @@ static void a_number_and_a_colon_weigh_a_term(void **state)
     expect(".25:cat", QUERY_TEXT, 0.25, "cat");
     expect("-1:cat", QUERY_TEXT, -1, "cat");
     expect("+3:cat", QUERY_TEXT, 3, "cat");
+    expect("0.5:concept:our boat", QUERY_CONCEPT, 0.5, "our boat");
     expect("2:3:cat", QUERY_TEXT, 1, "2:3:cat");
 }
 
