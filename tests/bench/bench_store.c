@@ -1,27 +1,32 @@
-/* bench_store.c: how the store grows.
+/* bench_store.c: how the store grows, and libraries of any size to search in.
  *
- *   bench_store DB N [DIM]        makes a library of N photos, builds its cache and measures searches
- *   bench_store DB make N MODEL   makes it with the folder MODEL as its model, and leaves it for whoever measures `clipsearch search`
- *   bench_store DB search FILE    one cold search, used by the above: prints milliseconds and the maximum resident set
+ *   bench_store DB make N MODEL [SHAPE [DIR]]     makes a library of N photos, as indexed with the model in folder MODEL, and
+ *                                                 its cache: `clipsearch search --db DB` then answers from it. With DIR the
+ *                                                 photos' files are made there, 19 bytes each, and `clipsearch index --db DB`
+ *                                                 finds them unchanged
+ *   bench_store DB measure N MODEL [SHAPE]        the same, and measures searches: recall, time, memory
+ *   bench_store DB measure A.npy MODEL TEXTS.npy  with real vectors; the last 200 rows of A.npy are asked for instead
+ *   bench_store DB search FILE                    one cold search, used by the above: prints milliseconds and maximum resident KB
  *
- * Vectors: a stated generator shaped like real ones (open_clip ViT-B-32/openai on 1,213 photos: mean of length 0.73; half of
- * the variance in 23 directions, 80 % in 105, 95 % in 247). Deviations have variances proportional to 1 / (i + 12)^1.35 along
- * the axes, which are then turned so that all dimensions vary alike; half of the variance belongs to one of N / 25 + 1 scenes, so that
- * photos come in bursts. Questions: photos of unseen scenes; texts as directions without preference with a quarter of their
- * length along the mean. (Real texts rank photos along even directions as well; see store/cache_build.c.) */
+ * SHAPE is made_vectors.tsv, which made_vectors.h describes (here: tests/bench). Photos come in scenes of 15. Questions: photos
+ * of unseen scenes, and texts. A library that is there already is kept. */
 #include "engine/clip.h"
 #include "store/store.h"
 
+#include "made_vectors.h"
+
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { QUESTIONS = 100, K = 10 };
+enum { QUESTIONS = 200, COLD = 15, K = 10 };
 
 static void die(const char *what, const store_error *e)
 {
@@ -36,97 +41,70 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static uint64_t bits(uint64_t *seed)
-{
-    uint64_t z = *seed += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
+/* Where vectors come from: made, or two arrays that NumPy can read. */
+typedef struct source {
+    int dim;
+    uint64_t n;
+    made_shape shape;
+    float *photos, *texts; /* [n + QUESTIONS][dim], [>= QUESTIONS][dim]; NULL: made */
+} source;
 
-/* Nearly normal, unit variance: the sum of four 16-bit numbers. */
-static float normal(uint64_t *seed)
+static float *read_npy(const char *path, int dim, uint64_t *rows)
 {
-    uint64_t b = bits(seed);
-    int s = (int)(b & 0xffff) + (int)(b >> 16 & 0xffff) + (int)(b >> 32 & 0xffff) + (int)(b >> 48) - 2 * 65535;
-    return (float)s * (1.0f / 37836.0f);
-}
-
-typedef struct shape { int dim; float *deviation, *mean, *sign; } shape;
-
-static void unit(float *v, int dim)
-{
-    double s = 0;
-    for (int i = 0; i < dim; i++) s += (double)v[i] * v[i];
-    float f = (float)(1 / sqrt(s));
-    for (int i = 0; i < dim; i++) v[i] *= f;
-}
-
-static float *direction(int dim, uint64_t seed)
-{
-    float *v = malloc((size_t)dim * sizeof *v);
-    for (int i = 0; i < dim; i++) v[i] = normal(&seed);
-    unit(v, dim);
+    unsigned char head[10];
+    FILE *f = fopen(path, "rb");
+    if (!f || fread(head, 10, 1, f) != 1 || memcmp(head, "\x93NUMPY\1", 7)) die(path, NULL);
+    long begin = 10 + head[8] + 256 * head[9];
+    fseek(f, 0, SEEK_END);
+    *rows = (uint64_t)(ftell(f) - begin) / sizeof(float) / (uint64_t)dim;
+    fseek(f, begin, SEEK_SET);
+    float *v = malloc(*rows * (uint64_t)dim * sizeof *v);
+    if (!v || *rows < QUESTIONS || fread(v, sizeof *v * (size_t)dim, *rows, f) != *rows) die(path, NULL);
+    fclose(f);
     return v;
 }
 
-static shape make_shape(int dim)
+static void photo_vector(const source *s, uint64_t i, float *v)
 {
-    shape s = {.dim = dim, .deviation = malloc((size_t)dim * sizeof(float)), .mean = direction(dim, 1)};
-    double total = 0;
-    for (int i = 0; i < dim; i++) total += pow(i + 12, -1.35);
-    for (int i = 0; i < dim; i++) s.deviation[i] = (float)sqrt(0.46 * pow(i + 12, -1.35) / total);
-    s.sign = direction(2 * dim, 10);
-    for (int i = 0; i < 2 * dim; i++) s.sign[i] = s.sign[i] < 0 ? -1 : 1;
-    return s;
+    if (s->photos) memcpy(v, s->photos + i * (uint64_t)s->dim, (size_t)s->dim * sizeof *v);
+    else if (i < s->n) made_photo(&s->shape, i, i * 2654435761u % (s->n / 15 + 1), v);
+    else made_photo(&s->shape, (uint64_t)1 << 40 | i, (uint64_t)1 << 41 | i, v);
 }
 
-/* An orthogonal map that mixes all dimensions: twice, signs, Walsh-Hadamard transforms of blocks, a permutation. */
-static void turn(const shape *s, float *v)
+static void text_vector(const source *s, uint64_t i, float *v)
 {
-    int d = s->dim, block = d & -d;
-    float scale = 1 / sqrtf((float)block), t[8192];
-    for (int round = 0; round < 2; round++) {
-        for (int i = 0; i < d; i++) v[i] *= s->sign[round * d + i];
-        for (int b = 0; b < d; b += block)
-            for (int h = 1; h < block; h *= 2)
-                for (int i = b; i < b + block; i += 2 * h)
-                    for (int j = i; j < i + h; j++) {
-                        float x = v[j], y = v[j + h];
-                        v[j] = x + y;
-                        v[j + h] = x - y;
-                    }
-        for (int i = 0; i < d; i++) t[(int64_t)i * 7919 % d] = v[i] * scale;
-        memcpy(v, t, (size_t)d * sizeof *v);
-    }
-}
-
-static void make_photo(const shape *s, uint64_t number, uint64_t scene, float *v)
-{
-    uint64_t own = number * 0x2545f4914f6cdd1du + 7, shared = scene * 0x9e3779b97f4a7c15u + 3;
-    for (int i = 0; i < s->dim; i++) v[i] = s->deviation[i] * 0.70711f * (normal(&own) + normal(&shared));
-    turn(s, v);
-    for (int i = 0; i < s->dim; i++) v[i] += 0.734f * s->mean[i];
-    unit(v, s->dim);
-}
-
-static void make_text(const shape *s, uint64_t number, float *v)
-{
-    uint64_t seed = number + 1000003;
-    for (int i = 0; i < s->dim; i++) v[i] = normal(&seed);
-    unit(v, s->dim);
-    for (int i = 0; i < s->dim; i++) v[i] = 0.97f * v[i] + 0.25f * s->mean[i];
-    unit(v, s->dim);
+    if (s->texts) memcpy(v, s->texts + i * (uint64_t)s->dim, (size_t)s->dim * sizeof *v);
+    else made_text(&s->shape, i, v);
 }
 
 /* ---- filling ----------------------------------------------------------------------------------------------------- */
 
-static int64_t fill(store *s, const shape *g, uint64_t n, store_model m)
+/* Makes the photo's file and takes down what the indexer would see of it. */
+static void make_file(const char *dir, store_photo *p)
 {
+    char path[4400];
+    struct stat st;
+    snprintf(path, sizeof path, "%s/%s", dir, p->path);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0) { /* the first of its folder */
+        *strrchr(path, '/') = 0;
+        mkdir(path, 0777);
+        path[strlen(path)] = '/';
+        fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    }
+    if (fd < 0 || write(fd, "\xff\xd8\xff a made picture\n", 19) != 19 || fstat(fd, &st) || close(fd)) die(path, NULL);
+    p->size = st.st_size;
+    p->mtime_ns = st.st_mtim.tv_sec * 1000000000LL + st.st_mtim.tv_nsec;
+    p->inode = st.st_ino;
+}
+
+static int64_t fill(store *s, const source *g, store_model m, const char *dir)
+{
+    uint64_t n = g->n;
     store_error e = {{0}};
     int64_t root, model;
     char *prefix, path[64];
-    if (store_root_place(s, "/bench", &root, &prefix, &e) || store_model_put(s, &m, &model, &e)) die("start", &e);
+    if (store_root_place(s, dir ? dir : "/bench", &root, &prefix, &e) || store_model_put(s, &m, &model, &e)) die("start", &e);
     float *v = malloc((size_t)g->dim * sizeof *v);
     double made = 0, start = now();
     for (uint64_t i = 0; i < n; i++) {
@@ -137,7 +115,8 @@ static int64_t fill(store *s, const shape *g, uint64_t n, store_model m)
         memcpy(p.hash, &i, sizeof i);
         p.hash[15] = 1;
         double t = now();
-        make_photo(g, i, i * 2654435761u % (n / 25 + 1), v);
+        if (dir) make_file(dir, &p);
+        photo_vector(g, i, v);
         made += now() - t;
         int64_t id;
         if (store_photo_save(s, &p, &id, &e) || store_vector_save(s, id, model, v, &e)) die("save", &e);
@@ -152,6 +131,16 @@ static int64_t fill(store *s, const shape *g, uint64_t n, store_model m)
 
 /* ---- searching --------------------------------------------------------------------------------------------------- */
 
+static float dot(const float *a, const float *b, int dim)
+{
+    float part[16] = {0}, sum = 0;
+    for (int j = 0; j + 16 <= dim; j += 16)
+        for (int l = 0; l < 16; l++) part[l] += a[j + l] * b[j + l];
+    for (int j = dim & ~15; j < dim; j++) sum += a[j] * b[j];
+    for (int l = 0; l < 16; l++) sum += part[l];
+    return sum;
+}
+
 typedef struct truth { int dim; const float *q; store_hit (*best)[K]; } truth;
 
 static bool weigh(const int64_t *ids, const float *v, size_t n, void *ctx)
@@ -159,9 +148,7 @@ static bool weigh(const int64_t *ids, const float *v, size_t n, void *ctx)
     truth *t = ctx;
     for (size_t i = 0; i < n; i++)
         for (int k = 0; k < 2 * QUESTIONS; k++) {
-            float s = 0;
-            const float *a = v + i * (size_t)t->dim, *b = t->q + k * t->dim;
-            for (int j = 0; j < t->dim; j++) s += a[j] * b[j];
+            float s = dot(v + i * (size_t)t->dim, t->q + k * t->dim, t->dim);
             store_hit *h = t->best[k];
             if (s <= h[K - 1].score) continue;
             int at = K - 1;
@@ -177,13 +164,13 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void measure(store *s, int64_t model, const shape *g)
+static void measure(store *s, int64_t model, const source *g)
 {
     store_error e = {{0}};
     float *q = malloc(2 * QUESTIONS * (size_t)g->dim * sizeof *q);
     for (int k = 0; k < QUESTIONS; k++) {
-        make_photo(g, (uint64_t)1 << 40 | (uint64_t)k, (uint64_t)1 << 41 | (uint64_t)k, q + k * g->dim);
-        make_text(g, (uint64_t)k, q + (QUESTIONS + k) * g->dim);
+        photo_vector(g, g->n + (uint64_t)k, q + k * g->dim);
+        text_vector(g, (uint64_t)k, q + (QUESTIONS + k) * g->dim);
     }
     store_hit (*best)[K] = calloc(2 * QUESTIONS, sizeof *best);
     for (int k = 0; k < 2 * QUESTIONS; k++)
@@ -236,17 +223,17 @@ static int cold_search(const char *db, const char *file)
     return 0;
 }
 
-static void cold(const char *self, const char *db, const shape *g)
+static void cold(const char *self, const char *db, const source *g)
 {
     for (int group = 0; group < 2; group++) {
         char file[4200], command[16000];
-        double ms[15];
+        double ms[COLD];
         long rss = 0;
         snprintf(file, sizeof file, "%s.question", db);
         float *v = malloc((size_t)g->dim * sizeof *v);
-        for (int i = 0; i < 15; i++) {
-            if (group) make_text(g, 5000 + (uint64_t)i, v);
-            else make_photo(g, (uint64_t)1 << 40 | (uint64_t)(5000 + i), (uint64_t)1 << 41 | (uint64_t)(5000 + i), v);
+        for (int i = 0; i < COLD; i++) {
+            if (group) text_vector(g, (uint64_t)i, v);
+            else photo_vector(g, g->n + (uint64_t)i, v);
             FILE *f = fopen(file, "wb");
             if (!f || fwrite(v, sizeof *v, (size_t)g->dim, f) != (size_t)g->dim || fclose(f)) die(file, NULL);
             snprintf(command, sizeof command, "'%s' '%s' search '%s'", self, db, file);
@@ -257,62 +244,80 @@ static void cold(const char *self, const char *db, const shape *g)
         }
         unlink(file);
         free(v);
-        qsort(ms, 15, sizeof *ms, ascending);
+        qsort(ms, COLD, sizeof *ms, ascending);
         printf("%s questions, a fresh process each: median %.2f ms, best %.2f ms; maximum resident set %ld MB\n",
-               group ? "text " : "photo", ms[7], ms[0], rss >> 10);
+               group ? "text " : "photo", ms[COLD / 2], ms[0], rss >> 10);
     }
 }
 
-static int make(const char *db, uint64_t n, const char *dir)
+static void open_source(const char *what, const char *more, int dim, source *g)
 {
-    clip_error ce = {0};
-    store_error e = {{0}};
-    clip_model *model;
-    store *s;
+    uint64_t texts;
+    *g = (source){.dim = dim, .n = strtoull(what, NULL, 10)};
+    if (strstr(what, ".npy")) {
+        g->photos = read_npy(what, dim, &g->n);
+        g->texts = read_npy(more, dim, &texts);
+        g->n -= QUESTIONS;
+    } else if (!made_shape_open(more, dim, &g->shape)) die(more, NULL);
+}
+
+static store_model model_row(const char *dir)
+{
+    clip_error e = {0};
+    clip_model *files;
     char *full = realpath(dir, NULL);
-    if (!full || clip_model_open(full, &model, &ce)) return fprintf(stderr, "%s: %s\n", dir, ce.text), 2;
-    const clip_model_info *i = clip_model_describe(model);
+    if (!full || clip_model_open(full, &files, &e)) {
+        fprintf(stderr, "%s: %s\n", dir, e.text);
+        exit(2);
+    }
+    const clip_model_info *i = clip_model_describe(files);
     store_model m = {.precision = "f32", .dim = i->dim};
     snprintf(m.name, sizeof m.name, "%s", i->name);
     snprintf(m.dir, sizeof m.dir, "%s", full);
     snprintf(m.fingerprint, sizeof m.fingerprint, "%s", i->fingerprint);
-    shape g = make_shape(i->dim);
-    if (store_open(db, STORE_CREATE, &s, &e)) die("open", &e);
-    int64_t id = fill(s, &g, n, m);
-    double start = now();
-    if (store_cache_update(s, id, true, NULL, NULL, &e)) die("cache", &e);
-    printf("cache made in %.1f s\n", now() - start);
-    store_close(s);
-    clip_model_close(model);
+    clip_model_close(files);
     free(full);
-    return 0;
+    return m;
+}
+
+static void make_cache(store *s, int64_t model)
+{
+    store_error e = {{0}};
+    store_cache_info c;
+    struct rusage r;
+    double start = now();
+    if (store_cache_update(s, model, false, NULL, NULL, &e)) die("cache", &e);
+    double took = now() - start;
+    if (store_cache_describe(s, model, &c, &e)) die("describe", &e);
+    getrusage(RUSAGE_SELF, &r);
+    if (c.exists) printf("cache %s, %lld MB, ", c.kind, (long long)(c.bytes >> 20));
+    else printf("no cache: every search reads all vectors, ");
+    printf("made in %.1f s; maximum resident set %ld MB\n", took, r.ru_maxrss >> 10);
 }
 
 int main(int argc, char **argv)
 {
-    if (argc == 5 && !strcmp(argv[2], "make")) return make(argv[1], strtoull(argv[3], NULL, 10), argv[4]);
     if (argc == 4 && !strcmp(argv[2], "search")) return cold_search(argv[1], argv[3]);
-    if (argc < 3) return fprintf(stderr, "bench_store DB N [DIM]\n"), 2;
+    bool measured = argc >= 5 && !strcmp(argv[2], "measure");
+    if (argc < 5 || (!measured && strcmp(argv[2], "make")))
+        return fprintf(stderr, "bench_store DB make|measure N|A.npy MODEL [SHAPE|TEXTS.npy [DIR]]\n"), 2;
     setvbuf(stdout, NULL, _IOLBF, 0);
-    shape g = make_shape(argc > 3 ? atoi(argv[3]) : 640);
-    uint64_t n = strtoull(argv[2], NULL, 10);
     store_error e = {{0}};
     store *s;
+    source g;
+    store_model wanted = model_row(argv[4]), m;
+    open_source(argv[3], argc > 5 ? argv[5] : "tests/bench/made_vectors.tsv", wanted.dim, &g);
     if (store_open(argv[1], STORE_CREATE, &s, &e)) die("open", &e);
-    store_model m;
-    bool there = !store_model_current(s, &m, NULL) && m.vectors >= (int64_t)n;
-    store_model made = {.name = "bench", .dir = "/bench", .fingerprint = "bench", .precision = "f32", .dim = g.dim};
-    int64_t model = there ? m.id : fill(s, &g, n, made);
-    double start = now();
-    if (store_cache_update(s, model, true, NULL, NULL, &e)) die("cache", &e);
-    store_cache_info c;
-    if (store_cache_describe(s, model, &c, &e)) die("describe", &e);
-    struct rusage r;
-    getrusage(RUSAGE_SELF, &r);
-    printf("cache %s, %s, %lld MB, made in %.1f s; maximum resident set %ld MB\n", c.kind, c.exact ? "exact" : "not exact",
-           (long long)(c.bytes >> 20), now() - start, r.ru_maxrss >> 10);
-    measure(s, model, &g);
+    bool there = !store_model_current(s, &m, NULL) && m.vectors >= (int64_t)g.n;
+    char *dir = argc > 6 ? realpath(argv[6], NULL) : NULL;
+    int64_t model = there ? m.id : fill(s, &g, wanted, dir);
+    make_cache(s, model);
+    if (measured) measure(s, model, &g);
     store_close(s);
-    cold(argv[0], argv[1], &g);
+    if (measured) cold(argv[0], argv[1], &g);
+    made_shape_close(&g.shape);
+    free(g.photos);
+    free(g.texts);
+    free(dir);
     return 0;
 }
