@@ -89,7 +89,7 @@ static void bash_command(FILE *f, const cli_usage *u, const cli_option *options,
     fputs("\";;\n", f);
 }
 
-static void bash_begin(FILE *f)
+static void bash_begin(FILE *f, const cli_option *global)
 {
     fputs("# bash completion for clipsearch; made by `clipsearch --generate bash`.\n"
           "_clipsearch_words() { mapfile -t COMPREPLY < <(compgen -W \"$1\" -- \"$current\"); }\n"
@@ -97,9 +97,17 @@ static void bash_begin(FILE *f)
           "_clipsearch_folders() { compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- \"$current\"); }\n"
           "_clipsearch() {\n"
           "    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} command= options= words= i\n"
+          "    # bash divides --name=value at the sign\n"
+          "    if [[ $current == = ]]; then current=\n"
+          "    elif [[ $previous == = ]]; then previous=${COMP_WORDS[COMP_CWORD-2]}; fi\n"
           "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
           "        case ${COMP_WORDS[i]} in\n"
-          "            --db|--model|--threads) ((i++));;\n"
+          "            =) ((i++));;\n"
+          "            ", f);
+    const char *between = "";
+    for (const cli_option *o = global; o->name; o++)
+        if (o->value) fprintf(f, "%s--%s", between, o->name), between = "|";
+    fputs(") [[ ${COMP_WORDS[i+1]} == = ]] || ((i++));;\n"
           "            -*) ;;\n"
           "            *) command=${COMP_WORDS[i]}; break;;\n"
           "        esac\n"
@@ -247,7 +255,7 @@ void cli_complete_begin(FILE *f, cli_form shell, const cli_command *commands)
     cli_globals g = {0};
     cli_option global[CLI_GLOBALS + 1];
     cli_global_table(&g, global);
-    if (shell == CLI_BASH) bash_begin(f);
+    if (shell == CLI_BASH) bash_begin(f, global);
     if (shell == CLI_ZSH) zsh_begin(f, global);
     if (shell == CLI_FISH) fish_begin(f, commands, global);
 }

@@ -55,7 +55,8 @@ static void put_options(FILE *f, const cli_option *options)
 static void put_table(FILE *f, const char *lines)
 {
     for (const char *p = lines; *p;) {
-        size_t n = strcspn(p, "\n"), word = strcspn(p, " ");
+        const char *gap = strstr(p, "  ");
+        size_t n = strcspn(p, "\n"), word = gap && gap < p + n ? (size_t)(gap - p) : n;
         fputs(".TP\n", f);
         put_roff(f, p, word);
         putc('\n', f);
@@ -71,11 +72,11 @@ static void put_paragraphs(FILE *f, const char *text)
     while (*text) {
         const char *end = strstr(text, "\n\n");
         size_t n = end ? (size_t)(end - text) : strlen(text);
-        fputs(".PP\n", f);
         put_roff(f, text, n);
         putc('\n', f);
         text += n;
         while (*text == '\n') text++;
+        if (*text) fputs(".PP\n", f);
     }
 }
 
@@ -112,8 +113,10 @@ void cli_man(FILE *f, const cli_usage *u, const cli_option *options)
 static const char environment[] =
     "CLIPSEARCH_DB  the library to use, where --db does not name one\n"
     "CLIPSEARCH_MODEL  the model to use, where --model does not name one\n"
+    "NO_COLOR  no colours, where it is set and --color does not say otherwise\n"
     "XDG_CONFIG_HOME  settings lie in its file clipsearch/config; ~/.config when not set\n"
-    "XDG_DATA_HOME  libraries and models lie in its folder clipsearch; ~/.local/share when not set\n";
+    "XDG_DATA_HOME  libraries and models lie in its folder clipsearch; ~/.local/share when not set\n"
+    "HF_ENDPOINT, HF_TOKEN, HF_HUB_CACHE, HF_HOME  Hugging Face, for clipsearch model pull\n";
 
 static const char files[] =
     "~/.local/share/clipsearch/library.db  the library: one SQLite file\n"

@@ -15,7 +15,7 @@ seconds=${1:-600}
 build=$top/build-fuzz
 log=$build/fuzz.log
 mkdir -p "$build/findings" && : >"$log" || fail "cannot write to $build"
-need_packages $packages_build $packages_test clang
+need_packages $packages_build $packages_test clang libclang-rt-dev
 faiss=$(sh "$here/faiss.sh") || fail "FAISS is missing (see above)"
 CC=clang
 export CC

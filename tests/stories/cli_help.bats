@@ -170,9 +170,13 @@ complete_line clipsearch search --orie
 complete_line clipsearch search --orientation p
 complete_line clipsearch --db x model u
 complete_line clipsearch help exp
+complete_line clipsearch --color never dupl
+complete_line clipsearch --color = always sim
+complete_line clipsearch search --color = ne
+complete_line clipsearch search --sort =
 END
     run bash completion.bash
-    expect_output $'search\n--orientation\nportrait\nuse\nexport'
+    expect_output $'search\n--orientation\nportrait\nuse\nexport\nduplicates\nsimilar\nnever\nscore date path'
 }
 
 @test "zsh and fish read their completions" {
