@@ -1,7 +1,7 @@
 /* bench_cut.c: what --cut is worth: precision and recall over concepts that are in a library and as many that are not, against
  * the best single cosine.
  *
- *     bench_cut LIBRARY CAPTIONS CONCEPTS [--fit]
+ *     bench_cut LIBRARY CAPTIONS CONCEPTS [--fit | --folders]
  *
  * LIBRARY   a library that holds the photos of CAPTIONS, found by their file names
  * CAPTIONS  NAME<tab>CAPTION a line, several for a photo
@@ -15,6 +15,9 @@
  * all, recall over present ones, F1 = 2PR / (P + R), and the share of absent concepts that return nothing. The cosine
  * is the one that is best in hindsight, on these very photos; the cut is the one in relevance.h.
  *
+ * --folders: each folder holds the photos of one concept and has its name (class_folders.sh makes such); a photo shows that one,
+ * and any other that a caption of it names counts neither way.
+ *
  * --fit prints the three numbers of relevance.c for these photos: logistic regression by Newton's method over all three
  * kinds. */
 #include "query/ask_texts.h"
@@ -27,7 +30,7 @@
 
 enum { DIM_MOST = 8192, LINE = 4096, CONCEPTS_MOST = 1000, PRESENT_LEAST = 4 };
 
-typedef struct photo { int64_t id; char *name; char *captions; size_t n_captions; float mean, spread; float *vector; } photo;
+typedef struct photo { int64_t id; char *name, *folder; char *captions; size_t n_captions; float mean, spread; float *vector; } photo;
 typedef struct concept { char question[128]; char words[1024]; int *mentions; size_t shown; } concept;
 typedef struct trial { size_t concept; int kind; size_t n; float *cosine, *height; int *mentions; double *score; } trial;
 enum { PRESENT, OTHER, REMOVED };
@@ -42,6 +45,7 @@ typedef struct bench {
     size_t n_concepts;
     trial *trials;
     size_t n_trials;
+    bool folders;
 } bench;
 
 static void *need(void *p) { if (!p) { fputs("memory ran out\n", stderr); exit(2); } return p; }
@@ -72,8 +76,9 @@ static void name_photos(bench *b)
     for (size_t i = 0; i < b->n_photos; i++) {
         store_photo p;
         if (store_photo_get(b->l.store, b->photos[i].id, &p, &err)) die(err.text, "");
-        const char *slash = strrchr(p.path, '/');
+        char *slash = strrchr(p.path, '/'), *before = slash ? (*slash = 0, strrchr(p.path, '/')) : NULL;
         b->photos[i].name = need(strdup(slash ? slash + 1 : p.path));
+        b->photos[i].folder = need(strdup(before ? before + 1 : slash ? p.path : ""));
         store_photo_finish(&p);
     }
     qsort(b->photos, b->n_photos, sizeof *b->photos, by_name);
@@ -125,6 +130,12 @@ static int mentions(const photo *p, const char *words)
     return n;
 }
 
+static int shows(const bench *b, const photo *p, const concept *c)
+{
+    int n = mentions(p, c->words);
+    return !b->folders ? n : strcmp(p->folder, c->question) == 0 ? 2 : n > 0;
+}
+
 static void read_concepts(bench *b, const char *file)
 {
     char line[LINE];
@@ -134,7 +145,7 @@ static void read_concepts(bench *b, const char *file)
         concept *c = &b->concepts[b->n_concepts];
         if (line[0] == '#' || sscanf(line, "%127[^\t]\t%1023[^\n]", c->question, c->words) != 2) continue;
         c->mentions = need(malloc((b->n_photos + 1) * sizeof *c->mentions));
-        for (size_t i = 0; i < b->n_photos; i++) c->shown += (c->mentions[i] = mentions(&b->photos[i], c->words)) >= 2;
+        for (size_t i = 0; i < b->n_photos; i++) c->shown += (c->mentions[i] = shows(b, &b->photos[i], c)) >= 2;
         b->n_concepts++;
     }
     fclose(f);
@@ -284,11 +295,12 @@ int main(int argc, char **argv)
 {
     static bench b;
     store_error err = {0};
-    if (argc < 4) die("type: bench_cut LIBRARY CAPTIONS CONCEPTS", "[--fit]");
+    if (argc < 4) die("type: bench_cut LIBRARY CAPTIONS CONCEPTS", "[--fit | --folders]");
     cli_init(&b.c);
     free(b.c.db);
     b.c.db = need(strdup(argv[1]));
     if (query_library_open(&b.l, &b.c) || query_bank_open(&b.l, &b.bank)) return 2;
+    b.folders = argc > 4 && strcmp(argv[4], "--folders") == 0;
     b.dim = (size_t)b.l.model.dim;
     if (store_vectors_each(b.l.store, b.l.model.id, NULL, take, &b, &err)) return die(err.text, "");
     name_photos(&b);
@@ -300,7 +312,7 @@ int main(int argc, char **argv)
     printf("model %s, %zu photos, %zu concepts present, as many absent\n", b.l.model.name, b.n_photos, present);
     print_table(&b, OTHER, "absent: concepts that no photo shows");
     print_table(&b, REMOVED, "absent: the same concepts, their photos taken out");
-    if (argc > 4) fit(&b);
+    if (argc > 4 && !b.folders) fit(&b);
     query_bank_close(&b.bank);
     query_library_close(&b.l);
     cli_finish(&b.c);
