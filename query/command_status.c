@@ -81,12 +81,11 @@ static void print_cache(const overview *o)
     char a[32], b[32], d[32], size[32];
     if (!o->current.id) return;
     if (!k->exists) {
-        printf("%-11s none needed; every search is exact\n", "Cache");
+        printf("%-11s none %s; every search reads all vectors\n", "Cache", k->due ? "now, `clipsearch index` makes one" : "needed");
         return;
     }
-    printf("%-11s %s (%s), %s: %s vectors, %s newer, %s removed%s\n", "Cache", k->kind,
-           k->exact ? "exact" : "approximate", cli_bytes(k->bytes, size), cli_count(k->base, a), cli_count(k->delta, b),
-           cli_count(k->dead, d), k->current ? "; current" : "");
+    printf("%-11s %s, answers weighed again exactly, %s: %s vectors, %s newer, %s removed%s\n", "Cache", k->kind,
+           cli_bytes(k->bytes, size), cli_count(k->base, a), cli_count(k->delta, b), cli_count(k->dead, d), k->current ? "; current" : "");
 }
 
 static void print_overview(const cli *c, const overview *o)

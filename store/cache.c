@@ -336,6 +336,14 @@ store_status cache_measure(store *s, const store_model *m, const cache_row *row,
     return st;
 }
 
+/* What lies in the file in vain makes searches ask it for more, as what lies outside makes them read more. Rewriting a
+ * large file for each ten thousand photos would be felt, so a large one waits for a fiftieth of its size. */
+static bool is_due(const store_model *m, int64_t delta, int64_t dead)
+{
+    int64_t patience = m->vectors / 50 > cache_rule.loose_max ? m->vectors / 50 : cache_rule.loose_max;
+    return delta + dead > patience;
+}
+
 store_status store_cache_describe(store *s, int64_t model_id, store_cache_info *out, store_error *err)
 {
     store_model m;
@@ -349,6 +357,7 @@ store_status store_cache_describe(store *s, int64_t model_id, store_cache_info *
     if (!st) st = cache_measure(s, &m, c ? &c->row : NULL, &out->delta, &out->dead, err);
     store_look_end(s, opened);
     out->exact = !c;
+    out->due = !st && is_due(&m, out->delta, out->dead);
     if (st || !c) return st;
     out->exists = true;
     out->current = !out->delta && !out->dead;
@@ -372,8 +381,5 @@ store_status store_cache_update(store *s, int64_t model_id, bool force, void (*p
     if (!st) st = cache_open(s, &m, &c, &doubt, err);
     if (!st) st = cache_measure(s, &m, c ? &c->row : NULL, &delta, &dead, err);
     if (st) return st;
-    /* What lies in the file in vain makes searches ask it for more, as what lies outside makes them read more. Rewriting a
-     * large file for each ten thousand photos would be felt, so a large one waits for a fiftieth of its size. */
-    int64_t patience = m.vectors / 50 > cache_rule.loose_max ? m.vectors / 50 : cache_rule.loose_max;
-    return force || delta + dead > patience ? cache_build(s, &m, progress, ctx, err) : STORE_OK;
+    return force || is_due(&m, delta, dead) ? cache_build(s, &m, progress, ctx, err) : STORE_OK;
 }

@@ -270,6 +270,7 @@ typedef struct store_cache_info {
     int64_t base, delta, dead;    /* vectors in the file, newer than the file, in the file but gone */
     int64_t bytes, generation;
     bool exact;                   /* every vector is weighed in full; with a file only those that it names are */
+    bool due;                     /* so much is outside or in vain that store_cache_update makes a new one */
 } store_cache_info;
 STORE_MUST_USE store_status store_cache_describe(store *s, int64_t model_id, store_cache_info *out, store_error *err);
 

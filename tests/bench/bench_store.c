@@ -5,7 +5,8 @@
  *                                                 photos' files are made there, 19 bytes each, and `clipsearch index --db DB`
  *                                                 finds them unchanged
  *   bench_store DB measure N MODEL [SHAPE]        the same, and measures searches: recall, time, memory
- *   bench_store DB measure A.npy MODEL TEXTS.npy  with real vectors; the last 200 rows of A.npy are asked for instead
+ *   bench_store DB measure A.npy MODEL TEXTS.npy  with real vectors, of bench_crops with 15 parts; the last 200 photos are
+ *                                               left out and asked for instead
  *   bench_store DB search FILE                    one cold search, used by the above: prints milliseconds and maximum resident KB
  *
  * SHAPE is made_vectors.tsv, which made_vectors.h describes (here: tests/bench). Photos come in scenes of 15. Questions: photos
@@ -26,7 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { QUESTIONS = 200, COLD = 15, K = 10 };
+enum { QUESTIONS = 200, SCENE = 15, COLD = 15, K = 10 };
 
 static void die(const char *what, const store_error *e)
 {
@@ -46,7 +47,7 @@ typedef struct source {
     int dim;
     uint64_t n;
     made_shape shape;
-    float *photos, *texts; /* [n + QUESTIONS][dim], [>= QUESTIONS][dim]; NULL: made */
+    float *photos, *texts; /* [n + QUESTIONS * SCENE][dim], [>= QUESTIONS][dim]; NULL: made */
 } source;
 
 static float *read_npy(const char *path, int dim, uint64_t *rows)
@@ -66,8 +67,9 @@ static float *read_npy(const char *path, int dim, uint64_t *rows)
 
 static void photo_vector(const source *s, uint64_t i, float *v)
 {
-    if (s->photos) memcpy(v, s->photos + i * (uint64_t)s->dim, (size_t)s->dim * sizeof *v);
-    else if (i < s->n) made_photo(&s->shape, i, i * 2654435761u % (s->n / 15 + 1), v);
+    uint64_t row = i < s->n ? i : s->n + (i - s->n) * SCENE;
+    if (s->photos) memcpy(v, s->photos + row * (uint64_t)s->dim, (size_t)s->dim * sizeof *v);
+    else if (i < s->n) made_photo(&s->shape, i, i * 2654435761u % (s->n / SCENE + 1), v);
     else made_photo(&s->shape, (uint64_t)1 << 40 | i, (uint64_t)1 << 41 | i, v);
 }
 
@@ -257,7 +259,8 @@ static void open_source(const char *what, const char *more, int dim, source *g)
     if (strstr(what, ".npy")) {
         g->photos = read_npy(what, dim, &g->n);
         g->texts = read_npy(more, dim, &texts);
-        g->n -= QUESTIONS;
+        if (g->n <= QUESTIONS * SCENE) die(what, NULL);
+        g->n -= QUESTIONS * SCENE;
     } else if (!made_shape_open(more, dim, &g->shape)) die(more, NULL);
 }
 

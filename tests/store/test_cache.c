@@ -3,8 +3,10 @@
 
 #include "store/cache.h"
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/wait.h>
 
 enum { DIM = 24 };
@@ -236,7 +238,9 @@ static void a_few_more_photos_rewrite_nothing(void **state)
     update(&f, false);
     assert_int_equal(info(&f).generation, generation);
     assert_int_equal(info(&f).delta, 20);
+    assert_false(info(&f).due);
     save_many(&f, 1020, 1);
+    assert_true(info(&f).due);
     update(&f, false);
     store_cache_info c = info(&f);
     assert_int_equal(c.generation, generation + 1);
@@ -420,6 +424,62 @@ static void codes_are_the_pages_of_the_file(void **state)
     assert_int_equal(unlink(path), 0); /* as a writer does that replaces it */
     assert_exact(&f, q, 10, NULL);
     free(path);
+    fixture_end(&f);
+}
+
+/* Dies when `done` vectors of the new file are written, or with -1 when all are; the file is then finished or replaced. */
+static void die_at(int64_t done, int64_t total, void *ctx)
+{
+    int64_t at = *(int64_t *)ctx;
+    if (done >= (at < 0 ? total : at)) kill(getpid(), SIGKILL);
+}
+
+static int files_in_cache(fixture *f)
+{
+    int n = 0;
+    char *folder = store_path_beside(f->s, ".cache");
+    DIR *d = opendir(folder);
+    for (struct dirent *e; d && (e = readdir(d));) n += e->d_name[0] != '.';
+    if (d) closedir(d);
+    free(folder);
+    return n;
+}
+
+static void a_kill_while_the_file_is_made_costs_time_only(void **state)
+{
+    (void)state;
+    small_rules();
+    fixture f;
+    float q[DIM];
+    fixture_start(&f, DIM);
+    save_many(&f, 0, 2500);
+    question(1, q);
+    for (int round = 0; round < 2; round++) { /* without a file yet, and with an older one */
+        int64_t generation = info(&f).generation;
+        static const int64_t instants[] = {1, 1024, 2048, -1};
+        for (size_t i = 0; i < sizeof instants / sizeof *instants; i++) {
+            int64_t at = instants[i];
+            store_close(f.s);
+            pid_t child = fork();
+            if (!child) {
+                fixture_open(&f, STORE_WRITE);
+                (void)!store_cache_update(f.s, f.model, true, die_at, &at, NULL);
+                _exit(1); /* was not killed */
+            }
+            int status;
+            assert_int_equal(waitpid(child, &status, 0), child);
+            assert_true(WIFSIGNALED(status));
+            fixture_open(&f, STORE_WRITE);
+            assert_int_equal(info(&f).generation, generation);
+            assert_int_equal(info(&f).exists, round);
+            assert_exact(&f, q, 10, NULL);
+        }
+        assert_true(files_in_cache(&f) > round); /* what the killed ones left */
+        update(&f, true);
+        assert_true(info(&f).current && info(&f).generation == generation + 1);
+        assert_int_equal(files_in_cache(&f), 1);
+        assert_exact(&f, q, 10, NULL);
+    }
     fixture_end(&f);
 }
 
@@ -624,6 +684,7 @@ int main(void)
         cmocka_unit_test(more_hits_than_photos_give_all_photos),
         cmocka_unit_test(a_reader_follows_a_file_that_is_replaced),
         cmocka_unit_test(codes_are_the_pages_of_the_file),
+        cmocka_unit_test(a_kill_while_the_file_is_made_costs_time_only),
         cmocka_unit_test(a_changed_byte_is_noticed),
         cmocka_unit_test(forged_bytes_are_refused_or_harmless),
         cmocka_unit_test(a_file_that_is_none_is_passed_over),

@@ -30,6 +30,40 @@ story_setup() {
     expect_output false
 }
 
+# 10,000 more photos on a drive that is not there, with the vector of the first.
+many_more() {
+    sqlite3 "$XDG_DATA_HOME/clipsearch/library.db" "
+        INSERT INTO roots(id, path) VALUES(90, '/nowhere/drive');
+        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
+            INSERT INTO photos(id, root_id, path, size, mtime_ns, inode, width, height, date, state, truncated)
+            SELECT 1000 + i, 90, 'made/' || i || '.jpg', 1, 1, i, 9, 9, '2020-01-01 00:00:00', 0, 0 FROM n;
+        INSERT INTO vectors(key, seq, vector)
+            SELECT (v.key & ~1099511627775) | p.id, 1000 + p.id, v.vector FROM photos p, (SELECT key, vector FROM vectors LIMIT 1) v
+            WHERE p.root_id = 90;"
+}
+
+@test "a library of more than ten thousand photos gets a search index, and status says so" {
+    indexed
+    try status
+    expect_in_output "Cache       none needed; every search reads all vectors"
+    many_more
+    try status
+    expect_in_output "Cache       none now, \`clipsearch index\` makes one; every search reads all vectors"
+    try_pipe "clipsearch search something -k 20000 --paths | sort >before"
+    try index
+    try status
+    expect_in_output "Cache       PQ32x4fs, answers weighed again exactly, "
+    expect_in_output "10,003 vectors, 0 newer, 0 removed; current"
+    try_pipe "clipsearch status --json | jq -c '[.cache.exact, .cache.vectors]'"
+    expect_output "[false,10003]"
+    try_pipe "clipsearch search something -k 20000 --paths | sort | cmp - before && wc -l <before"
+    expect_output 10003
+    try_pipe "clipsearch search something -k 5 --in '$photos' --paths | wc -l" # a narrow filter, and a wide one
+    expect_output 3
+    try_pipe "clipsearch search something -k 5 --before 2020-02 --paths | grep -c ^/nowhere/drive/made/"
+    expect_output 5
+}
+
 @test "status --failed lists what could not be read, and why" {
     head -c 300 "$photos/one/a.jpg" >"$photos/broken.jpg"
     indexed || true
