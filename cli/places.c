@@ -120,7 +120,7 @@ char *cli_model_dir(const char *name_or_dir, clip_error *err)
                      "(%s/models/default); install again, or name a model's folder: --model DIR", CLIPSEARCH_DATA_DIR);
         else
             snprintf(err->text, sizeof err->text, "there is no model \"%.120s\": not a folder, and not in %.200s/models; "
-                     "`clipsearch model list` shows what is here", name, home ? home : "");
+                     "`clipsearch model list` shows what is here and what can be pulled", name, home ? home : "");
     }
     free(installed);
     free(home);

@@ -59,6 +59,7 @@ void writer_unlock(int fd);
 
 /* medium.c: what kind of place the library lies on */
 const char *medium_network_name(long statfs_type);                    /* "NFS", ...; NULL for a local disk */
+const char *medium_fuse_name(const char *type);                       /* the same by a FUSE mount's type, "fuse.sshfs" */
 const char *medium_of(const char *path);                              /* of the file or, if absent, its folder */
 extern const char *medium_pretend;                                    /* for tests: what medium_of answers */
 

@@ -451,6 +451,9 @@ static void on_a_network_file_system_one_process_at_a_time(void **state)
     assert_string_equal(medium_network_name(0x6969), "NFS");
     assert_string_equal(medium_network_name((long)0xff534d42), "CIFS");
     assert_null(medium_network_name(0xef53));
+    assert_string_equal(medium_fuse_name("fuse.sshfs"), "FUSE");
+    assert_string_equal(medium_fuse_name(""), "FUSE");
+    assert_null(medium_fuse_name("fuseblk"));
     fixture_start(&f, 8);
     save_many(&f, 0, 20);
     store_close(f.s);
