@@ -17,8 +17,8 @@
  *     SQ4                                        30 ms      49 / 69
  *     SQ8                                        13 ms      10 / 21
  *     SQfp16                                     9 ms       10 / 10
- *   reading it into memory: 0.4 ms a MB (51 MB: 20 ms); mapping and unmapping pages: 0.17 ms a MB, for 2 to 4 times as many
- *   bytes; look-up of a candidate in the database: 4 microseconds
+ *   reading it into memory: 0.4 ms a MB (51 MB: 20 ms), which faiss_link.c saves; mapping and unmapping pages of lists: 0.17 ms
+ *   a MB, for 2 to 4 times as many bytes; look-up of a candidate in the database: 4 microseconds
  *
  * A part as FAISS writes it ("IPfs"), which vec_head_check compares field by field:
  *

@@ -1,13 +1,14 @@
 #!/bin/sh
 # scale.sh: how time and memory of a search grow with the library.
 #
-#   sh tests/bench/scale.sh BUILD FOLDER [N...] >scale.tsv        N: 1000 10000 100000 1000000
+#   [DROP=1] sh tests/bench/scale.sh BUILD FOLDER [N...] >scale.tsv        N: 1000 10000 100000 1000000
 #
 # Makes in FOLDER, where they are not there yet, libraries of N photos with vectors from the generator in made_vectors.h and the
 # photos' files (bench_store), and measures whole processes of BUILD/clipsearch (bench_cold, medians of 25) with the bundled
 # model. A million takes 7 GB and several minutes. Columns, separated by tabs:
 #   photos, library MB, cache MB
-#   text never asked before: ms, processor ms, maximum resident MB; the same with the page cache dropped: ms (needs root, else -)
+#   text never asked before: ms, processor ms, maximum resident MB; the same with the system's page cache dropped before each: ms
+#   (with DROP=1, as root; else -)
 #   text asked before: ms, MB
 #   `index` over the unchanged files: ms, MB
 set -eu
@@ -25,9 +26,10 @@ for n; do
         mkdir -p "$folder/$n"
         "$build/tests/bench/bench_store" "$db" make "$n" "$root/models/default" "$here/made_vectors.tsv" "$folder/$n" >&2
     fi
+    "$program" index --no-config --quiet --db "$db" >&2 # an older library is brought up to date
     fresh=$("$cold" "$program" search --no-config --db "$db" "a dog on the beach %")
     dropped=-
-    [ ! -w /proc/sys/vm/drop_caches ] ||
+    [ -z "${DROP-}" ] ||
         dropped=$("$cold" -n 9 -d "$program" search --no-config --db "$db" "a dog on the beach %" | cut -f1)
     known=$("$cold" "$program" search --no-config --db "$db" "a dog on the beach")
     index=$("$cold" -n 5 "$program" index --no-config --db "$db")
