@@ -40,7 +40,7 @@ static const cli_usage usage = {
 typedef struct arguments {
     cli_list examples;       /* --yes, --no and the lists, in their order */
     const char *words, *forget;
-    bool no_words, list, json;
+    bool zero, no_words, list, json;
 } arguments;
 
 typedef struct task {
@@ -58,6 +58,15 @@ typedef struct task {
 
 /* ---- the examples ---- */
 
+static int add_list(task *t, const char *file, bool zero)
+{
+    cli_names names = {.from = file, .zero = zero};
+    int status = cli_names_read(&names, &usage, 0, NULL);
+    for (size_t i = 0; i < names.n && !status; i++) status = query_photo_list_add(&t->photos, names.items[i]);
+    cli_names_finish(&names);
+    return status;
+}
+
 static int gather(task *t, const arguments *a)
 {
     int status = 0;
@@ -65,7 +74,7 @@ static int gather(task *t, const arguments *a)
         size_t before = t->photos.n;
         const char *from = a->examples.from[i], *item = a->examples.items[i];
         bool list = strcmp(from, "yes-from") == 0 || strcmp(from, "no-from") == 0;
-        status = list ? query_photo_list_read(&t->photos, item) : query_photo_list_add(&t->photos, item);
+        status = list ? add_list(t, item, a->zero) : query_photo_list_add(&t->photos, item);
         if (status) break;
         if (t->photos.n > EXAMPLES_MOST) return cli_fail("more than %d examples", EXAMPLES_MOST);
         bool *more = realloc(t->shows, (t->photos.n + 1) * sizeof *more);
@@ -321,6 +330,7 @@ int query_command_learn(struct cli *c, int argc, char **argv)
         {"no", 'n', CLI_MANY, "FILE", "photos that come near and do not", &a.examples},
         {"yes-from", 0, CLI_LIST, "FILE", "their names from a file, one a line; - is standard input", &a.examples},
         {"no-from", 0, CLI_LIST, "FILE", "the same for --no", &a.examples},
+        {"null", '0', CLI_FLAG, NULL, "names in those lists end with a zero byte", &a.zero},
         {"words", 0, CLI_STRING, "TEXT", "words that say what it is; the name itself when not given", &a.words},
         {"no-words", 0, CLI_FLAG, NULL, "learn from the photos alone", &a.no_words},
         {"list", 0, CLI_FLAG, NULL, "list what was learned", &a.list},

@@ -28,6 +28,8 @@ typedef struct decoding {
     size_t left[BATCHES];  /* files of the batch in that place that are not decoded yet */
     size_t reports;
     bool stop;
+    int (*done)(size_t first, size_t count, void *ctx); /* told after each batch; NULL: nobody */
+    void *ctx;
 } decoding;
 
 static uint8_t *row_of(const decoding *d, size_t i)
@@ -131,6 +133,7 @@ static int encode_batches(query_encoder *e, decoding *d, float *out)
         if (clip_image_encode(e->image, row_of(d, first), length, vectors, &err)) status = cli_fail("cannot encode the photos: %s", err.text);
         for (size_t i = 0; i < length; i++)
             if (d->states[first + i] != QUERY_PHOTO_OK) memset(vectors + i * dim, 0, dim * sizeof *vectors);
+        if (!status && d->done) status = d->done(first, length, d->ctx);
         release_batch(d, batch, status != 0);
         query_progress_show(&progress, first + length);
     }
@@ -138,7 +141,7 @@ static int encode_batches(query_encoder *e, decoding *d, float *out)
     return status;
 }
 
-static int make_encoder(query_encoder *e, clip_precision precision)
+int query_encode_photos_ready(query_encoder *e, clip_precision precision)
 {
     clip_error err = {0};
     const clip_encoder_options o = {.threads = e->c->threads, .precision = precision};
@@ -162,10 +165,16 @@ static int run(query_encoder *e, decoding *d, float *out)
 
 int query_encode_photos(query_encoder *e, const char *const *paths, size_t n, clip_precision precision, float *out, uint8_t *states)
 {
-    int status = n ? make_encoder(e, precision) : 0;
+    return query_encode_photos_each(e, paths, n, precision, out, states, NULL, NULL);
+}
+
+int query_encode_photos_each(query_encoder *e, const char *const *paths, size_t n, clip_precision precision, float *out, uint8_t *states,
+                             int (*done)(size_t first, size_t count, void *ctx), void *ctx)
+{
+    int status = n ? query_encode_photos_ready(e, precision) : 0;
     if (status || !n) return status;
     size_t side = (size_t)clip_model_describe(e->model)->image_size;
-    decoding d = {.model = e->model, .paths = paths, .states = states, .n = n, .row_bytes = side * side * 3,
+    decoding d = {.model = e->model, .paths = paths, .states = states, .n = n, .row_bytes = side * side * 3, .done = done, .ctx = ctx,
                   .batch = (size_t)clip_image_encoder_max_batch(e->image)};
     d.rows = malloc(BATCHES * d.batch * d.row_bytes); /* [BATCHES][batch][side][side][3] */
     if (!d.rows) return cli_fail("memory ran out");

@@ -15,4 +15,11 @@ typedef enum query_photo_state {
 int query_encode_photos(query_encoder *e, const char *const *paths, size_t n, clip_precision precision,
                         float *out /* [n][dim] */, uint8_t *states /* [n] query_photo_state */);
 
+/* The same, with done(first, count, ctx) after each batch, when out and states hold it; a status other than 0 ends the whole. */
+int query_encode_photos_each(query_encoder *e, const char *const *paths, size_t n, clip_precision precision, float *out /* [n][dim] */,
+                             uint8_t *states /* [n] */, int (*done)(size_t first, size_t count, void *ctx), void *ctx);
+
+/* Makes e->image where there is none. */
+int query_encode_photos_ready(query_encoder *e, clip_precision precision);
+
 #endif

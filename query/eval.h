@@ -11,6 +11,8 @@ typedef struct query_eval {
     clip_precision precision;
     const char *templates;   /* --templates */
     const char *names;       /* --names */
+    const char *cache;       /* --cache: see kept_vectors.h */
+    const char *test;        /* --test: a folder of its own to test on */
     bool json;
 } query_eval;
 
@@ -37,6 +39,7 @@ void query_eval_json_head(void *object, query_eval *v, const char *task);
 
 int query_eval_retrieval(query_eval *v, const char *captions, const char *folder);
 int query_eval_zeroshot(query_eval *v, const char *folder);
+int query_eval_probe(query_eval *v, const char *folder);
 
 /* ---- the arithmetic of retrieval, apart so that it can be tested ---- */
 

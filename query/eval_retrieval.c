@@ -7,7 +7,7 @@
  * photos of which at least one caption is among the k nearest captions. Photos that cannot be read are left out with
  * their captions, and counted. */
 #include "query/eval.h"
-#include "query/encode_photos.h"
+#include "query/kept_vectors.h"
 #include "query/open_library.h"
 
 #include <errno.h>
@@ -122,7 +122,8 @@ static int encode_all(task *t)
     t->photo_vectors = calloc(t->n_photos * dim, sizeof(float));     /* [n_photos][dim] */
     t->caption_vectors = calloc(t->n_captions * dim, sizeof(float)); /* [n_captions][dim] */
     if (!t->states || !t->photo_vectors || !t->caption_vectors) return cli_fail("memory ran out");
-    int status = query_encode_photos(&t->v->encoder, (const char *const *)t->photos, t->n_photos, t->v->precision, t->photo_vectors, t->states);
+    int status = query_encode_photos_kept(&t->v->encoder, t->v->cache, t->folder, (const char *const *)t->photos, t->n_photos,
+                                          t->v->precision, t->photo_vectors, t->states);
     return status ? status : encode_captions(t);
 }
 

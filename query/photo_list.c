@@ -57,24 +57,6 @@ int query_photo_list_add(query_photo_list *l, const char *path)
     return add_file(l, strdup(path), true);
 }
 
-int query_photo_list_read(query_photo_list *l, const char *file)
-{
-    bool standard = strcmp(file, "-") == 0;
-    FILE *f = standard ? stdin : fopen(file, "r");
-    if (!f) return cli_fail("cannot read %s: %s", file, strerror(errno));
-    char *line = NULL;
-    size_t room = 0;
-    int status = 0;
-    while (!status && getline(&line, &room, f) >= 0) {
-        line[strcspn(line, "\r\n")] = 0;
-        if (*line) status = query_photo_list_add(l, line);
-    }
-    if (!status && ferror(f)) status = cli_fail("cannot read %s: %s", standard ? "standard input" : file, strerror(errno));
-    free(line);
-    if (!standard) fclose(f);
-    return status;
-}
-
 void query_photo_list_finish(query_photo_list *l)
 {
     for (size_t i = 0; i < l->n; i++) free(l->paths[i]);

@@ -1,4 +1,4 @@
-/* photo_list.h: names of photos from the command line: files, folders with all that is below, lists in files. */
+/* photo_list.h: names of photos from the command line: files, folders with all that is below. */
 #ifndef QUERY_PHOTO_LIST_H
 #define QUERY_PHOTO_LIST_H
 
@@ -11,11 +11,9 @@ typedef struct query_photo_list {
     size_t n, room;
 } query_photo_list;
 
-/* A file as it is, or every file below a folder, without hidden ones, in order of name. These report what goes wrong: 0 or the
+/* A file as it is, or every file below a folder, without hidden ones, in order of name. Reports what goes wrong: 0 or the
  * exit status. */
 int query_photo_list_add(query_photo_list *l, const char *path);
-/* One path a line; "-" is standard input. */
-int query_photo_list_read(query_photo_list *l, const char *file);
 void query_photo_list_finish(query_photo_list *l);
 
 #endif
