@@ -24,6 +24,8 @@ typedef struct clip_image_config {
     clip_stack_config stack; /* ViT; of a ResNet only the stem's width, and the heads of its pooling */
     int stages[4];           /* ResNet: blocks in each */
     int patch;               /* ViT; need not divide size: what is left over is not looked at */
+    bool attention_pool;     /* ViT: SigLIP's; no class token and no norm before the blocks, the patches' convolution has a bias, and
+                                a query that was learnt looks at all patches at the end, in place of a projection */
     int variant;             /* EfficientNet-Lite 0..4 */
     clip_head_kind head;     /* EfficientNet-Lite */
     bool head_bias;
@@ -33,9 +35,21 @@ typedef struct clip_image_config {
     int resize_to;           /* 0: size */
 } clip_image_config;
 
+/* How a text is cleaned, and by what its words become ids. */
+typedef enum clip_text_rules {
+    CLIP_TEXT_CLIP = 0,      /* lower case; CLIP's byte pairs. All others: sentencepiece's unigrams, */
+    CLIP_TEXT_AS_IT_IS,      /* white space collapsed */
+    CLIP_TEXT_LOWER,         /* and lower case */
+    CLIP_TEXT_CANONICAL,     /* lower case without punctuation, _ being a space */
+    CLIP_TEXT_PLAIN          /* the same as Hugging Face does it: nothing repaired or unescaped before, _ dropped */
+} clip_text_rules;
+
 typedef struct clip_text_config {
     clip_stack_config stack;
     int context, vocab;
+    bool padded;             /* SigLIP: filled up to the context, every token sees every other, and the last one is the feature */
+    bool projection_bias;
+    clip_text_rules rules;
 } clip_text_config;
 
 typedef struct clip_config {

@@ -6,6 +6,7 @@
 #include "engine/model/json_scan.h"
 #include "engine/model/utf8.h"
 
+#include <float.h>
 #include <string.h>
 
 #define DEPTH_MAX 64
@@ -129,6 +130,50 @@ bool clip_json_take_int(clip_json *j, int32_t *value) {
     if (c != ',' && c != '}' && c != ']') return fail(j);
     *value = (int32_t)v;
     return true;
+}
+
+/* Digits into *mantissa while they fit; returns by how many powers of ten that is off: what did not fit, less what came behind
+ * the point. */
+static int take_digits(clip_json *j, bool fraction, uint64_t *mantissa, bool *any) {
+    int power = 0;
+    for (; j->p < j->end && *j->p >= '0' && *j->p <= '9'; j->p++) {
+        *any = true;
+        if (*mantissa < UINT64_MAX / 10 - 1) *mantissa = *mantissa * 10 + (uint64_t)(*j->p - '0'), power -= fraction;
+        else if (power < 10000) power += !fraction;
+    }
+    return power;
+}
+
+static bool take_exponent(clip_json *j, int *power) {
+    bool any = false, negative = j->p < j->end && *j->p == '-';
+    uint64_t n = 0;
+    if (j->p < j->end && (*j->p == '-' || *j->p == '+')) j->p++;
+    if (take_digits(j, false, &n, &any) || !any || n > 5000) return false;
+    *power += negative ? -(int)n : (int)n;
+    return true;
+}
+
+/* Scaled by long doubles, whose powers of ten are exact as far as numbers of a vocabulary go; strtod would go by the locale. */
+bool clip_json_take_real(clip_json *j, double *value) {
+    bool any = false, negative = clip_json_peek(j) == '-';
+    uint64_t mantissa = 0;
+    if (negative) j->p++;
+    int power = take_digits(j, false, &mantissa, &any);
+    if (j->p < j->end && *j->p == '.' && any) {
+        j->p++;
+        any = false;
+        power += take_digits(j, true, &mantissa, &any);
+    }
+    if (any && j->p < j->end && (*j->p | 0x20) == 'e') {
+        j->p++;
+        any = take_exponent(j, &power);
+    }
+    long double v = mantissa, ten = 10, scale = 1;
+    for (int n = power < 0 ? -power : power; n > 0 && n < 20000; n >>= 1, ten *= ten)
+        if (n & 1) scale *= ten;
+    v = mantissa == 0 ? 0 : power < 0 ? v / scale : v * scale;
+    *value = (double)(negative ? -v : v);
+    return (any && *value >= -DBL_MAX && *value <= DBL_MAX) || fail(j);
 }
 
 /* Passes over a string and leaves its bytes as they are, so that it can be read later. */

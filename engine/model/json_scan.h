@@ -31,6 +31,9 @@ bool clip_json_take_string(clip_json *j, clip_json_string *s);
 /* Takes a whole number from 0 to INT32_MAX. */
 bool clip_json_take_int(clip_json *j, int32_t *value);
 
+/* Takes a number; what a double cannot hold fails. The last digit may be rounded otherwise than strtod would. */
+bool clip_json_take_real(clip_json *j, double *value);
+
 /* Takes one value of any kind; nesting deeper than 64 fails. */
 bool clip_json_skip(clip_json *j);
 

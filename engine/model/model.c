@@ -11,16 +11,14 @@
  * The vocabulary is opened by whoever first needs it, because indexing never does. */
 #include "engine/model/model.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "engine/model/fingerprint.h"
+#include "engine/model/whole_file.h"
 
 #define MAX_CONFIG_BYTES (1 << 20)
 
@@ -41,33 +39,11 @@ static bool exists(const char *dir, const char *name)
     return found;
 }
 
-static clip_status read_whole(int fd, const char *path, clip_text_file *out, clip_error *err)
-{
-    struct stat st;
-    if (fstat(fd, &st)) return clip_fail(err, CLIP_E_IO, "%s: %s", path, strerror(errno));
-    if (!S_ISREG(st.st_mode)) return clip_fail(err, CLIP_E_FORMAT, "%s: not a regular file", path);
-    if (st.st_size > MAX_CONFIG_BYTES)
-        return clip_fail(err, CLIP_E_LIMIT, "%s: %lld bytes; a configuration has at most %d", path, (long long)st.st_size,
-                         MAX_CONFIG_BYTES);
-    out->bytes = malloc((size_t)st.st_size + 1);
-    if (!out->bytes) return clip_fail(err, CLIP_E_MEMORY, "%s: out of memory", path);
-    while (out->n < (size_t)st.st_size) {
-        ssize_t got = read(fd, out->bytes + out->n, (size_t)st.st_size - out->n);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return clip_fail(err, CLIP_E_IO, "%s: %s", path, strerror(errno));
-        if (got == 0) break;
-        out->n += (size_t)got;
-    }
-    return CLIP_OK;
-}
-
 static clip_status read_file(const char *dir, const char *name, clip_text_file *out, clip_error *err)
 {
     char *path = join(dir, name);
-    if (!path) return clip_fail(err, CLIP_E_MEMORY, "out of memory");
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    clip_status s = fd < 0 ? clip_fail(err, CLIP_E_IO, "%s: %s", path, strerror(errno)) : read_whole(fd, path, out, err);
-    if (fd >= 0) close(fd);
+    clip_status s = path ? clip_whole_file_read(path, MAX_CONFIG_BYTES, &out->bytes, &out->n, err)
+                         : clip_fail(err, CLIP_E_MEMORY, "out of memory");
     free(path);
     return s;
 }
@@ -147,8 +123,10 @@ static void describe(clip_model *m)
         const clip_tensor *tensor = clip_safetensors_at(m->file, n);
         if (tensor->is_weight) *(is_image_tensor(tensor->name) ? &info->image_params : &info->text_params) += tensor->count;
     }
+    bool sigmoid = clip_safetensors_find(m->file, "logit_bias"); /* then nothing caps the scale */
     float scale = expf(clip_weights_scalar(m->file, "logit_scale", logf(1 / 0.07f)));
-    info->logit_scale = scale < 100 ? scale : 100;
+    info->logit_scale = scale < 100 || sigmoid ? scale : 100;
+    info->logit_bias = clip_weights_scalar(m->file, "logit_bias", 0);
     info->dir = m->dir;
     info->name = m->name;
     info->image_arch = m->image_arch;
@@ -211,7 +189,10 @@ clip_status clip_model_tokenizer(const clip_model *m, clip_tokenizer **out, clip
     clip_status s = CLIP_OK;
     if (!m->info.has_text) return clip_fail(err, CLIP_E_UNSUPPORTED, "%s: this model has no text tower", m->dir);
     pthread_mutex_lock(&own->lock);
-    if (!own->tokenizer) s = clip_tokenizer_open(m->dir, m->config.text.context, m->config.text.vocab, &own->tokenizer, err);
+    const clip_text_config *text = &m->config.text;
+    if (!own->tokenizer)
+        s = text->rules ? clip_tokenizer_open_pieces(m->dir, text, &own->tokenizer, err)
+                        : clip_tokenizer_open(m->dir, text->context, text->vocab, &own->tokenizer, err);
     *out = own->tokenizer;
     pthread_mutex_unlock(&own->lock);
     return s;

@@ -15,6 +15,9 @@
  *     collapse     runs of white space to one space, none at the ends
  *     lower        Unicode's full mapping with the final sigma
  *
+ * SigLIP's canonical form, as open_clip has it, takes ASCII punctuation out before the lower case, _ being a space; Hugging Face's
+ * own does nothing of fix_text and unescape, makes a space of U+2581, lower case letter by letter, and takes _ out too.
+ *
  * What differs from the reference:
  *   - Step 2 is left out. It is a statistical guess that acts on mojibake only, such as "voilÃ " for "voilà".
  *   - A line is repaired at most CLEAN_PASSES times. The reference has no bound, and "&amp;amp;amp;..." takes one pass a
@@ -437,13 +440,13 @@ static bool is_final_sigma(const clip_text *t, size_t at) {
     return i == t->n || !is_cased(t->cp[i]);
 }
 
-static bool lower_case(const clip_text *in, clip_text *out) {
+static bool lower_case(const clip_text *in, bool final_sigma, clip_text *out) {
     out->n = 0;
     if (!reserve(out, 2 * in->n)) return false;
     for (size_t i = 0; i < in->n; i++) {
         uint32_t c = in->cp[i];
         if (c < 0x80) c += c >= 'A' && c <= 'Z' ? 0x20 : 0;
-        else if (c == 0x03A3) c = is_final_sigma(in, i) ? 0x03C2 : 0x03C3;
+        else if (c == 0x03A3) c = final_sigma && is_final_sigma(in, i) ? 0x03C2 : 0x03C3;
         else if (c == 0x0130) put(out, 'i'), c = 0x0307; /* the one letter whose lower case is two */
         else c = (uint32_t)utf8proc_tolower((utf8proc_int32_t)c);
         put(out, c);
@@ -451,16 +454,58 @@ static bool lower_case(const clip_text *in, clip_text *out) {
     return true;
 }
 
-clip_status clip_text_clean(const char *utf8, size_t n, clip_text *out, clip_error *err) {
+/* ---- SigLIP's canonical form ------------------------------------------------------------------------------------- */
+
+static void replace(clip_text *t, uint32_t from, uint32_t to) {
+    for (size_t i = 0; i < t->n; i++)
+        if (t->cp[i] == from) t->cp[i] = to;
+}
+
+static void drop_punctuation(clip_text *t) {
+    size_t kept = 0;
+    for (size_t i = 0; i < t->n; i++) {
+        uint32_t c = t->cp[i];
+        bool other = c <= ' ' || c >= 0x7F || is_digit(c) || is_letter(c);
+        if (other) t->cp[kept++] = c;
+    }
+    t->n = kept;
+}
+
+static bool plain_form(clip_text *in, clip_text *out) {
+    replace(in, 0x2581, ' ');
+    if (!lower_case(in, false, out)) return false;
+    drop_punctuation(out);
+    collapse_space(out);
+    return true;
+}
+
+static bool repair(clip_text *text, clip_text *other) {
+    return fix_text(text, other) && unescape(other, text, loose_reference) && unescape(text, other, loose_reference);
+}
+
+/* What `rules` make of repaired text. */
+static bool shape(clip_text *text, clip_text_rules rules, clip_text *out) {
+    if (rules == CLIP_TEXT_CANONICAL) {
+        replace(text, '_', ' ');
+        drop_punctuation(text);
+    }
+    if (rules == CLIP_TEXT_CANONICAL || rules == CLIP_TEXT_AS_IT_IS) { /* the lower case of white space is white space */
+        out->n = 0;
+        if (rules == CLIP_TEXT_AS_IT_IS ? !append(out, text->cp, text->n) : !lower_case(text, true, out)) return false;
+        collapse_space(out);
+        return true;
+    }
+    collapse_space(text);
+    return lower_case(text, true, out);
+}
+
+clip_status clip_text_clean(const char *utf8, size_t n, clip_text_rules rules, clip_text *out, clip_error *err) {
     clip_text other;
     clip_text_init(&other);
     out->n = 0;
-    bool ok = decode(utf8, n, out) && fix_text(out, &other) && unescape(&other, out, loose_reference) &&
-              unescape(out, &other, loose_reference);
-    if (ok) {
-        collapse_space(&other);
-        ok = lower_case(&other, out);
-    }
+    bool ok = decode(utf8, n, rules == CLIP_TEXT_PLAIN ? &other : out);
+    if (ok && rules == CLIP_TEXT_PLAIN) ok = plain_form(&other, out);
+    else if (ok) ok = repair(out, &other) && shape(&other, rules, out);
     clip_text_finish(&other);
     return ok ? CLIP_OK : clip_fail(err, CLIP_E_MEMORY, "not enough memory to read a text of %zu bytes", n);
 }

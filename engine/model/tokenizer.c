@@ -17,6 +17,7 @@
 #include "engine/model/tokenizer.h"
 #include "engine/error.h"
 #include "engine/model/text_clean.h"
+#include "engine/model/unigram.h"
 #include "engine/model/utf8.h"
 
 #include <stdlib.h>
@@ -29,6 +30,8 @@
 struct clip_tokenizer {
     clip_vocabulary vocabulary;
     int context_length;
+    clip_text_rules rules;
+    clip_pieces *pieces; /* NULL: byte pairs */
 };
 
 clip_status clip_tokenizer_create(clip_vocabulary *v, int context_length, const char *name, clip_tokenizer **out,
@@ -51,13 +54,28 @@ clip_status clip_tokenizer_open(const char *dir, int context_length, int vocab_s
     return s ? s : clip_tokenizer_create(&v, context_length, dir, out, err);
 }
 
+clip_status clip_tokenizer_open_pieces(const char *dir, const clip_text_config *text, clip_tokenizer **out, clip_error *err) {
+    clip_pieces *pieces;
+    *out = NULL;
+    clip_status s = clip_pieces_open(dir, text->vocab, &pieces, err);
+    if (s) return s;
+    *out = calloc(1, sizeof **out);
+    if (*out) {
+        **out = (clip_tokenizer){.context_length = text->context, .rules = text->rules, .pieces = pieces};
+        return CLIP_OK;
+    }
+    clip_pieces_close(pieces);
+    return clip_fail(err, CLIP_E_MEMORY, "%s: not enough memory for the vocabulary", dir);
+}
+
 void clip_tokenizer_close(clip_tokenizer *t) {
     if (t) clip_vocabulary_finish(&t->vocabulary);
+    if (t) clip_pieces_close(t->pieces);
     free(t);
 }
 
 int32_t clip_tokenizer_start_id(const clip_tokenizer *t) { return t->vocabulary.start_id; }
-int32_t clip_tokenizer_end_id(const clip_tokenizer *t) { return t->vocabulary.end_id; }
+int32_t clip_tokenizer_end_id(const clip_tokenizer *t) { return t->pieces ? t->pieces->end_id : t->vocabulary.end_id; }
 
 /* ---- words ------------------------------------------------------------------------------------------------------- */
 
@@ -269,6 +287,23 @@ static bool add_words(const clip_tokenizer *t, const clip_text *text, ids *out) 
     return true;
 }
 
+static clip_status encode_words(const clip_tokenizer *t, const clip_text *clean, size_t bytes, ids *out, clip_error *err) {
+    out->id[out->n++] = t->vocabulary.start_id;
+    if (!add_words(t, clean, out))
+        return clip_fail(err, CLIP_E_MEMORY, "not enough memory for a word in a text of %zu bytes", bytes);
+    out->id[out->n++] = t->vocabulary.end_id;
+    return CLIP_OK;
+}
+
+static clip_status encode_pieces(const clip_tokenizer *t, const clip_text *clean, ids *out, clip_error *err) {
+    uint8_t fixed[1024], *bytes = 4 * clean->n <= sizeof fixed ? fixed : malloc(4 * clean->n);
+    if (!bytes) return clip_fail(err, CLIP_E_MEMORY, "not enough memory for a text of %zu characters", clean->n);
+    clip_status s = clip_unigram_encode(t->pieces, bytes, spell(clean->cp, clean->n, bytes), out->id, out->room, &out->n, err);
+    while (out->n < (size_t)t->context_length) out->id[out->n++] = t->pieces->end_id;
+    if (bytes != fixed) free(bytes);
+    return s;
+}
+
 clip_status clip_tokenizer_encode(const clip_tokenizer *t, const char *text, int32_t *id, size_t room, size_t *n,
                                   clip_error *err) {
     size_t bytes = strnlen(text, CLIP_TEXT_MAX_BYTES + 1);
@@ -280,12 +315,9 @@ clip_status clip_tokenizer_encode(const clip_tokenizer *t, const char *text, int
     clip_text clean;
     clip_text_init(&clean);
     ids out = {.id = id, .room = (size_t)t->context_length - 1};
-    id[out.n++] = t->vocabulary.start_id;
-    clip_status s = clip_text_clean(text, bytes, &clean, err);
-    if (!s && !add_words(t, &clean, &out)) s = clip_fail(err, CLIP_E_MEMORY, "not enough memory for a word in a text of %zu bytes", bytes);
+    clip_status s = clip_text_clean(text, bytes, t->rules, &clean, err);
+    if (!s) s = t->pieces ? encode_pieces(t, &clean, &out, err) : encode_words(t, &clean, bytes, &out, err);
     clip_text_finish(&clean);
-    if (s) return s;
-    id[out.n++] = t->vocabulary.end_id;
-    *n = out.n;
-    return CLIP_OK;
+    if (!s) *n = out.n;
+    return s;
 }

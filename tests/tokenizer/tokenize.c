@@ -1,6 +1,7 @@
-/* tokenize.c: the tokenizer as a filter, for against_open_clip.py and for a look by hand.
+/* tokenize.c: the tokenizer as a filter, for against_open_clip.py, against_sentencepiece.py and for a look by hand.
  *
  *     tokenize DIR [CONTEXT]    reads texts that end in NUL, writes one line of ids for each
+ *     tokenize --pieces RULES DIR [CONTEXT]    the same with SigLIP's pieces; RULES is a number of clip_text_rules
  *     tokenize --time DIR       opens the vocabulary again and again; the best and the median time */
 #include "engine/model/tokenizer.h"
 
@@ -39,9 +40,15 @@ static int time_opening(const char *dir) {
 int main(int argc, char **argv) {
     clip_error err = {0};
     clip_tokenizer *t;
+    clip_text_config pieces = {.vocab = VOCAB_SIZE};
     if (argc == 3 && strcmp(argv[1], "--time") == 0) return time_opening(argv[2]);
-    int context = argc > 2 ? atoi(argv[2]) : 77;
-    if (argc < 2 || clip_tokenizer_open(argv[1], context, VOCAB_SIZE, &t, &err))
+    if (argc > 3 && strcmp(argv[1], "--pieces") == 0) {
+        pieces.rules = (clip_text_rules)atoi(argv[2]);
+        argc -= 2, argv += 2;
+    }
+    int context = pieces.context = argc > 2 ? atoi(argv[2]) : 77;
+    if (argc < 2 || (pieces.rules ? clip_tokenizer_open_pieces(argv[1], &pieces, &t, &err)
+                                : clip_tokenizer_open(argv[1], context, VOCAB_SIZE, &t, &err)))
         return fprintf(stderr, "%s\n", argc < 2 ? "usage: tokenize DIR [CONTEXT]" : err.text), 2;
     int32_t *ids = malloc((size_t)context * sizeof *ids);
     char *text = NULL;
