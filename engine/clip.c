@@ -248,7 +248,7 @@ static int gather(const clip_text_encoder *e, text_desk *d, const char *const *t
         size_t length = 0;
         d->status = clip_tokenizer_encode(e->tokenizer, texts[used], d->ids + at, context, &length, &d->error);
         if (d->status) return 0;
-        length = useful_length(d->ids + at, length);
+        if (!e->model->config.text.padded) length = useful_length(d->ids + at, length);
         if (at + length > rows) break;
         at += length;
         d->starts[++used] = (int)at;

@@ -68,8 +68,9 @@ typedef struct clip_model_info {
     int image_size;           /* pixels, both sides of a row */
     int context_length;       /* tokens, start and end included */
     int vocab_size;
-    float logit_scale;        /* exp of the stored value, at most 100 */
-    float logit_bias;         /* 0 for CLIP; SigLIP has one */
+    float logit_scale;        /* exp of the stored value, at most 100 in CLIP */
+    float logit_bias;         /* 0 for CLIP; SigLIP has one: then sigmoid(logit_scale * cosine + logit_bias) is the probability
+                                 that text and photo belong together */
     bool has_image, has_text;
     int64_t image_params, text_params;
 } clip_model_info;

@@ -1,7 +1,10 @@
 /* block.c: see block.h. */
 #include "engine/model/block.h"
 
-void clip_view_read(const clip_kernels *k, clip_view v, float *dst) { k->to_f32(v.data, v.type, dst, (size_t)v.count); }
+void clip_view_read(const clip_kernels *k, clip_view v, float *dst)
+{
+    if (v.count) k->to_f32(v.data, v.type, dst, (size_t)v.count);
+}
 
 void clip_block_vectors_take(clip_arena *a, const clip_stack_config *c, clip_block_vectors *out)
 {

@@ -3,7 +3,8 @@
  * A query is five to fifteen tokens against tens of millions of weights, so it is the reading of the weights that costs.
  * They are read once, where they lie in the mapped file and in the file's own type: nothing is packed, copied or converted
  * beforehand, and a cold query touches no page that it does not need. Because the mask is causal, tokens after the end
- * token never matter and are not computed; and of the last block only the end token's row is.
+ * token never matter and are not computed; and of the last block only the end token's row is. SigLIP has no mask and fills
+ * each text up to the context, so that all its tokens are computed; the last one takes the end token's place.
  *
  *     x = tokens[id] + positions                                        [rows][width]
  *     each block:  x += out(attention(qkv(ln_1 x)));  x += fc2(act(fc1(ln_2 x)))
@@ -44,6 +45,7 @@ struct clip_text_tower {
     void *memory;                     /* of the vectors below */
     clip_block_vectors *vectors;      /* [layers] */
     float *ln_gain, *ln_bias;         /* [width] */
+    float *projection_bias;           /* [dim], zeros where there is none */
 };
 
 static void lay_out_vectors(clip_text_tower *t, clip_arena *a)
@@ -52,6 +54,7 @@ static void lay_out_vectors(clip_text_tower *t, clip_arena *a)
     for (int i = 0; i < c->layers; i++) clip_block_vectors_take(a, c, &t->vectors[i]);
     t->ln_gain = clip_arena_floats(a, (size_t)c->width);
     t->ln_bias = clip_arena_floats(a, (size_t)c->width);
+    t->projection_bias = clip_arena_floats(a, (size_t)t->model->config.dim);
 }
 
 static void lay_out_worker(const clip_text_tower *t, text_worker *k, clip_arena *a)
@@ -102,6 +105,8 @@ clip_status clip_text_tower_create(const clip_model *m, const clip_tower_options
     for (int i = 0; i < c->stack.layers; i++) clip_block_vectors_fill(t->k, &m->text.blocks[i], &t->vectors[i]);
     clip_view_read(t->k, m->text.ln_gain, t->ln_gain);
     clip_view_read(t->k, m->text.ln_bias, t->ln_bias);
+    memset(t->projection_bias, 0, (size_t)m->config.dim * sizeof *t->projection_bias);
+    clip_view_read(t->k, m->text.projection.bias, t->projection_bias);
     *out = t;
     return CLIP_OK;
 }
@@ -181,7 +186,7 @@ static void attend(const clip_text_tower *t, text_worker *k, const float *q, siz
     clip_layer_mha(t->k, &(clip_mha_args){.q = q, .k = k->qkv + width, .v = k->qkv + 2 * width, .ldq = ldq, .ldkv = 3 * width,
                                           .scale = 1 / sqrtf((float)head), .out = k->h, .sequences = n, .queries = c->context,
                                           .keys = c->context, .heads = c->stack.heads, .head = head, .starts = starts,
-                                          .last_only = last_only, .causal = true, .scratch = k->mha});
+                                          .last_only = last_only, .causal = !c->padded, .scratch = k->mha});
 }
 
 /* What follows attention, on `rows` rows of x. */
@@ -252,5 +257,6 @@ void clip_text_tower_run(clip_text_tower *t, int worker, const int32_t *ids, con
     tap(t, "last", k->last, n, width);
     norm(t, k, k->last, n, t->ln_gain, t->ln_bias);
     if (t->model->text.projection.transposed) project_transposed(t, k, n, out);
-    else linear(t, (linear_layer){.w = t->model->text.projection.w, .in = width, .out = c->dim}, k->h, n, out, (size_t)c->dim);
+    else linear(t, (linear_layer){.w = t->model->text.projection.w, .bias = t->projection_bias, .in = width, .out = c->dim}, k->h, n,
+                out, (size_t)c->dim);
 }

@@ -5,6 +5,13 @@
  *     each block:  x += out(attention(qkv(ln_1 x)));  x += fc2(act(fc1(ln_2 x)))
  *     y = ln_post(x at the class token) P                    [n][dim]
  *
+ * SigLIP's has no class token and no ln_pre; a query q of its own, the same for every image, pools the patches, and y is that:
+ *
+ *     y = out(attention(q, kv(ln_post x)));  y += fc2(act(fc1(ln y)))
+ *
+ * which is what the last block does for the class token, but for q and for the residual that y begins with: so it is computed
+ * as one more block, behind the last.
+ *
  * A whole batch is one tall matrix for the products; only attention looks at images apart. Of the last block only the class
  * token's row is used, so only keys and values are computed for the others: a twelfth of a B/32's work less, exactly.
  *
@@ -59,11 +66,17 @@ typedef struct vit {
     int tokens, side;                     /* side: patches in a row */
     clip_type type;                       /* of what goes into a block's products */
     vit_worker *workers;
-    vit_block *blocks;                    /* [layers] */
+    vit_block *blocks;                    /* [block_count()] */
     clip_packed *patches, *projection;
     void *memory;                         /* of the vectors below and the blocks' */
     float *class_embedding, *positions, *ln_pre_gain, *ln_pre_bias, *ln_post_gain, *ln_post_bias;
+    float *query;                         /* [width] of the attention pool */
 } vit;
+
+static bool is_pooled(const vit *t) { return t->model->config.image.attention_pool; }
+
+/* The attention pool counts as one. */
+static int block_count(const vit *t) { return t->model->config.image.stack.layers + is_pooled(t); }
 
 /* ---- making ---------------------------------------------------------------------------------------------------- */
 
@@ -80,7 +93,7 @@ static void vit_destroy(clip_image_tower *tower)
     vit *t = (vit *)tower;
     if (!t) return;
     for (int i = 0; t->workers && i < t->options.workers; i++) worker_finish(&t->workers[i]);
-    for (int i = 0; t->blocks && i < t->model->config.image.stack.layers; i++) {
+    for (int i = 0; t->blocks && i < block_count(t); i++) {
         vit_block *b = &t->blocks[i];
         clip_packed *all[] = {b->qkv, b->q, b->kv, b->out, b->fc1, b->fc2};
         for (int j = 0; j < 6; j++) clip_packed_destroy(all[j]);
@@ -137,17 +150,33 @@ static clip_status pack(vit *t, const clip_matmul *m, const clip_view *views, in
     return clip_packed_create(m, space, bias, out, err);
 }
 
+/* q = W probe + b, once for all images. */
+static void make_query(vit *t, const clip_block_weights *w, float *space)
+{
+    size_t width = (size_t)t->model->config.image.stack.width;
+    float *probe = space + width * width; /* [width] */
+    clip_view_read(t->k, w->qkv[0], space);
+    clip_view_read(t->k, t->model->vit.probe, probe);
+    clip_view_read(t->k, w->qkv_bias[0], t->query);
+    for (size_t o = 0; o < width; o++) {
+        double sum = 0;
+        for (size_t i = 0; i < width; i++) sum += (double)space[o * width + i] * probe[i];
+        t->query[o] += (float)sum;
+    }
+}
+
 static clip_status pack_block(vit *t, int layer, float *space, clip_error *err)
 {
     const clip_block_weights *w = &t->model->vit.blocks[layer];
     const vit_plan *p = &t->workers[0].plans[0];
     vit_block *b = &t->blocks[layer];
     int width = t->model->config.image.stack.width;
-    bool last = layer == t->model->config.image.stack.layers - 1;
+    bool last = layer == block_count(t) - 1;
     clip_block_vectors_fill(t->k, w, &b->v);
     clip_status s = CLIP_OK;
     if (!last) s = pack(t, p->qkv, w->qkv, 3, b->v.qkv_bias, space, &b->qkv, err);
-    if (!s && last) s = pack(t, p->q_last, w->qkv, 1, b->v.qkv_bias, space, &b->q, err);
+    if (last && is_pooled(t)) make_query(t, w, space);
+    else if (last) s = pack(t, p->q_last, w->qkv, 1, b->v.qkv_bias, space, &b->q, err);
     if (!s && last) s = pack(t, p->kv_last, w->qkv + 1, 2, b->v.qkv_bias + width, space, &b->kv, err);
     if (!s) s = pack(t, last ? p->out_last : p->out, &w->out, 1, b->v.out_bias, space, &b->out, err);
     if (!s) s = pack(t, last ? p->fc1_last : p->fc1, &w->fc1, 1, b->v.fc1_bias, space, &b->fc1, err);
@@ -162,6 +191,8 @@ static clip_status pack_patches(vit *t, float *space, clip_error *err)
     size_t area = (size_t)c->patch * c->patch, width = (size_t)c->stack.width;
     float *from = space, *to = space + width * 3 * area, *bias = to + width * 3 * area;
     clip_view_read(t->k, t->model->vit.patches, from);
+    memset(bias, 0, width * sizeof *bias);
+    clip_view_read(t->k, t->model->vit.patch_bias, bias);
     for (size_t o = 0; o < width; o++) {
         double shift = 0;
         for (size_t ch = 0; ch < 3; ch++)
@@ -170,7 +201,7 @@ static clip_status pack_patches(vit *t, float *space, clip_error *err)
                 to[(o * area + i) * 3 + ch] = (float)(w / 255);
                 shift -= w * c->mean[ch];
             }
-        bias[o] = (float)shift;
+        bias[o] += (float)shift;
     }
     return clip_packed_create(t->workers[0].plans[0].patches, to, bias, &t->patches, err);
 }
@@ -197,8 +228,8 @@ static clip_status pack_all(vit *t, clip_error *err)
     float *space = clip_aligned_alloc(most * sizeof *space);
     if (!space) return clip_fail(err, CLIP_E_MEMORY, "out of memory for the weights of %s", t->model->dir);
     clip_status s = pack_patches(t, space, err);
-    for (int i = 0; i < c->stack.layers && !s; i++) s = pack_block(t, i, space, err);
-    if (!s) s = pack_projection(t, space, err);
+    for (int i = 0; i < block_count(t) && !s; i++) s = pack_block(t, i, space, err);
+    if (!s && !is_pooled(t)) s = pack_projection(t, space, err);
     free(space);
     return s;
 }
@@ -238,7 +269,8 @@ static void lay_out_vectors(vit *t, clip_arena *a)
 {
     const clip_image_config *c = &t->model->config.image;
     size_t w = (size_t)c->stack.width;
-    for (int i = 0; i < c->stack.layers; i++) clip_block_vectors_take(a, &c->stack, &t->blocks[i].v);
+    for (int i = 0; i < block_count(t); i++) clip_block_vectors_take(a, &c->stack, &t->blocks[i].v);
+    t->query = clip_arena_floats(a, w);
     t->class_embedding = clip_arena_floats(a, w);
     t->positions = clip_arena_floats(a, (size_t)t->tokens * w);
     t->ln_pre_gain = clip_arena_floats(a, w);
@@ -290,9 +322,9 @@ static clip_status vit_create(const clip_model *m, const clip_tower_options *o, 
     t->options = *o;
     t->k = clip_kernels_best();
     t->side = c->size / c->patch;
-    t->tokens = 1 + t->side * t->side;
+    t->tokens = !is_pooled(t) + t->side * t->side;
     t->type = o->precision == CLIP_BF16 ? CLIP_T_BF16 : o->precision == CLIP_INT16 ? CLIP_T_S16 : CLIP_T_F32;
-    t->blocks = calloc((size_t)c->stack.layers, sizeof *t->blocks);
+    t->blocks = calloc((size_t)block_count(t), sizeof *t->blocks);
     t->workers = calloc((size_t)o->workers, sizeof *t->workers);
     clip_status s = t->blocks && t->workers ? read_vectors(t, err) : clip_fail(err, CLIP_E_MEMORY, "out of memory");
     for (int i = 0; i < o->workers && !s; i++) s = make_worker(t, &t->workers[i], err);
@@ -340,12 +372,21 @@ static bool run_mlp(const vit *t, vit_worker *w, clip_matmul *fc1, clip_matmul *
     return clip_matmul_run(fc2, b->fc2, t->type == CLIP_T_S16 ? w->narrow : w->wide, x, w->scratch);
 }
 
+/* x = patches + positions, [n patches][width] */
+static void add_positions(const vit *t, const float *patches, int n, float *x)
+{
+    size_t image = (size_t)t->tokens * (size_t)t->model->config.image.stack.width;
+    for (int s = 0; s < n; s++)
+        for (size_t i = 0; i < image; i++) x[(size_t)s * image + i] = patches[(size_t)s * image + i] + t->positions[i];
+}
+
 static bool run_embed(const vit *t, vit_worker *w, const vit_plan *p, const uint8_t *images)
 {
     const clip_image_config *c = &t->model->config.image;
     clip_layer_patches(t->k, images, p->images, c->size, c->patch, w->wide, t->type == CLIP_T_S16 ? CLIP_T_S16 : CLIP_T_F32);
     if (!clip_matmul_run(p->patches, t->patches, w->wide, w->qkv, w->scratch)) return false;
-    clip_layer_embed(t->k, &(clip_embed_args){.first = t->class_embedding, .rest = w->qkv, .positions = t->positions,
+    if (is_pooled(t)) add_positions(t, w->qkv, p->images, w->x);
+    else clip_layer_embed(t->k, &(clip_embed_args){.first = t->class_embedding, .rest = w->qkv, .positions = t->positions,
                                               .gain = t->ln_pre_gain, .bias = t->ln_pre_bias, .eps = c->stack.eps,
                                               .sequences = p->images, .tokens = t->tokens, .width = c->stack.width, .x = w->x});
     tap(t, "embedding", w->x, p->images * t->tokens);
@@ -366,16 +407,32 @@ static bool run_block(const vit *t, vit_worker *w, const vit_plan *p, const vit_
     return true;
 }
 
-/* Leaves the class tokens' rows in w->last. */
+/* The class tokens' rows to where the last block wants them, and their queries. */
+static bool begin_class_tokens(const vit *t, vit_worker *w, const vit_plan *p, const vit_block *b)
+{
+    size_t width = (size_t)t->model->config.image.stack.width;
+    for (int i = 0; i < p->images; i++)
+        memcpy(w->last + (size_t)i * width, w->x + (size_t)i * t->tokens * width, width * sizeof *w->x);
+    norm(t, w, w->x, t->tokens, p->images, b->v.ln_1_gain, b->v.ln_1_bias, t->type);
+    return clip_matmul_run(p->q_last, b->q, w->h, w->q_last, w->scratch);
+}
+
+static void begin_pool(const vit *t, vit_worker *w, int n)
+{
+    size_t width = (size_t)t->model->config.image.stack.width;
+    memset(w->last, 0, (size_t)n * width * sizeof *w->last);
+    for (int i = 0; i < n; i++) memcpy(w->q_last + (size_t)i * width, t->query, width * sizeof *t->query);
+}
+
+/* Leaves the class tokens' rows, or what the pool made, in w->last. */
 static bool run_last_block(const vit *t, vit_worker *w, const vit_plan *p, const vit_block *b)
 {
     size_t width = (size_t)t->model->config.image.stack.width;
     int n = p->images;
     norm(t, w, w->x, 1, n * t->tokens, b->v.ln_1_gain, b->v.ln_1_bias, t->type);
     if (!clip_matmul_run(p->kv_last, b->kv, w->h, w->qkv, w->scratch)) return false;
-    for (int i = 0; i < n; i++) memcpy(w->last + (size_t)i * width, w->x + (size_t)i * t->tokens * width, width * sizeof *w->x);
-    norm(t, w, w->x, t->tokens, n, b->v.ln_1_gain, b->v.ln_1_bias, t->type);
-    if (!clip_matmul_run(p->q_last, b->q, w->h, w->q_last, w->scratch)) return false;
+    if (is_pooled(t)) begin_pool(t, w, n);
+    else if (!begin_class_tokens(t, w, p, b)) return false;
     attend(t, w, w->q_last, width, w->qkv, 2 * width, n, 1);
     if (!clip_matmul_run(p->out_last, b->out, w->h, w->last, w->scratch)) return false;
     norm(t, w, w->last, 1, n, b->v.ln_2_gain, b->v.ln_2_bias, t->type);
@@ -386,11 +443,15 @@ static bool run_last_block(const vit *t, vit_worker *w, const vit_plan *p, const
 
 static bool run_plan(const vit *t, vit_worker *w, const vit_plan *p, const uint8_t *images, float *out)
 {
-    int layers = t->model->config.image.stack.layers;
+    int last = block_count(t) - 1;
     bool ok = run_embed(t, w, p, images);
-    for (int i = 0; i < layers - 1 && ok; i++) ok = run_block(t, w, p, &t->blocks[i]);
-    ok = ok && run_last_block(t, w, p, &t->blocks[layers - 1]);
+    for (int i = 0; i < last && ok; i++) ok = run_block(t, w, p, &t->blocks[i]);
+    ok = ok && run_last_block(t, w, p, &t->blocks[last]);
     if (!ok) return false;
+    if (is_pooled(t)) {
+        memcpy(out, w->last, (size_t)p->images * (size_t)t->model->config.dim * sizeof *out);
+        return true;
+    }
     norm(t, w, w->last, 1, p->images, t->ln_post_gain, t->ln_post_bias, CLIP_T_F32);
     return clip_matmul_run(p->projection, t->projection, w->h, out, w->scratch);
 }

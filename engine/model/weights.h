@@ -23,9 +23,9 @@ typedef struct clip_block_weights {
     clip_view fc2, fc2_bias;              /* [width][mlp], [width] */
 } clip_block_weights;
 
-/* A last projection: [dim][width] as Hugging Face keeps it, or [width][dim] when transposed. */
+/* A last projection: [dim][width] as Hugging Face keeps it, or [width][dim] when transposed; bias: [dim], or none (count 0). */
 typedef struct clip_projection {
-    clip_view w;
+    clip_view w, bias;
     bool transposed;
 } clip_projection;
 
@@ -37,13 +37,15 @@ typedef struct clip_text_weights {
     clip_projection projection;
 } clip_text_weights;
 
+/* With attention pooling the pool is one more block: its first norm is the tower's last, its query comes from `probe`. */
 typedef struct clip_vit_weights {
     clip_view patches;                    /* [width][3][patch][patch] */
-    clip_view class_embedding;            /* [width] */
-    clip_view positions;                  /* [1 + patches][width] */
+    clip_view positions;                  /* [1 + patches][width], the class token's first; pooled [patches][width] */
+    clip_block_weights *blocks;           /* [layers], pooled [layers + 1] */
+    clip_view class_embedding;            /* [width]; these are not there when pooled: */
     clip_view ln_pre_gain, ln_pre_bias, ln_post_gain, ln_post_bias; /* [width] */
-    clip_block_weights *blocks;           /* [layers] */
     clip_projection projection;
+    clip_view patch_bias, probe;          /* [width] each; only when pooled */
 } clip_vit_weights;
 
 /* Which tensors a file has. */
