@@ -212,6 +212,22 @@ static void write_vocabulary(const char *dir)
     free(merges);
 }
 
+/* A sentencepiece model of <pad>, </s>, <unk>, the space (U+2581) and a to z, which all cost the same. */
+static void write_pieces(const char *dir)
+{
+    static const char *const special[] = {"<pad>", "</s>", "<unk>", "\xE2\x96\x81"};
+    static const int kinds[] = {3, 3, 2, 1};
+    char *path = join(dir, "spiece.model"), letter[2] = "a";
+    FILE *f = must(fopen(path, "wb"));
+    for (int i = 0; i < 4 + 26; i++, letter[0] = (char)('a' + i - 4)) {
+        const char *piece = i < 4 ? special[i] : letter;
+        int n = (int)strlen(piece), kind = i < 4 ? kinds[i] : 1;
+        fprintf(f, "\x0A%c\x0A%c%s\x15%c%c\x80\xBF\x18%c", n + 9, n, piece, 0, 0, kind); /* score -1 */
+    }
+    fclose(f);
+    free(path);
+}
+
 static char *reference_path(const char *name, const char *file)
 {
     char *dir = join(MODELS_DIR, name), *path = join(dir, file);
@@ -233,7 +249,8 @@ static void make_folder(const char *name, const char *dir)
     int hugging = strncmp(name, "hf_", 3) == 0;
     path = join(dir, hugging ? "model.safetensors" : "open_clip_model.safetensors");
     write_weights(list, path);
-    write_vocabulary(dir);
+    if (strstr(name, "siglip")) write_pieces(dir);
+    else write_vocabulary(dir);
     free(path);
     free(list);
 }

@@ -73,6 +73,12 @@ def byte_ids(text):
     return ids + [513]
 
 
+def piece_ids(text):
+    """SigLIP's ids with a vocabulary of <pad>, </s>, <unk>, the space and a to z, filled up with </s>."""
+    ids = [3 if c == " " else ord(c) - ord("a") + 4 for c in " " + text]
+    return (ids[:CONTEXT - 1] + [1] * CONTEXT)[:CONTEXT]
+
+
 def padded_ids():
     ids = torch.zeros(len(TEXTS), CONTEXT, dtype=torch.long)
     for i, t in enumerate(TEXTS):
@@ -129,13 +135,13 @@ def record_resnet(r, visual):
             r.tokens("image.block", b, rows)
 
 
-def run(r, size, mean, std, encode_image, encode_text):
+def run(r, size, mean, std, encode_image, encode_text, ids=None):
     x = images(size).permute(0, 3, 1, 2).to(torch.get_default_dtype()) / 255
     x = (x - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
     unit = lambda v: torch.nn.functional.normalize(v, dim=-1)
     with torch.no_grad():
         r.keep("image.vector", unit(encode_image(x)))
-        r.keep("text.vector", unit(encode_text(padded_ids())))
+        r.keep("text.vector", unit(encode_text(padded_ids() if ids is None else ids)))
 
 
 def write(name, state, dtype, configs, r):
@@ -151,11 +157,11 @@ def write(name, state, dtype, configs, r):
     open(f"{folder}/reference.bin", "wb").write(b"".join(r.records))
 
 
-def filled(model):
+def filled(model, prefix=""):
     state = model.state_dict()
     for k, v in state.items():
         if v.is_floating_point():
-            v.copy_(fill(k, tuple(v.shape)))
+            v.copy_(fill(prefix + k, tuple(v.shape)))
     model.load_state_dict(state)
     return model.eval()
 
@@ -206,6 +212,53 @@ def make_huggingface(name, dtype, act, vision, text, dim=24):
     write(name, state, dtype, {"config.json": config, "preprocessor_config.json": pre}, r)
 
 
+def run_siglip(r, size, encode_image, encode_text, blocks, pool, text_blocks):
+    """Of every layer all rows: there is no mask; of the last one that the text's feature comes from."""
+    for b in blocks:
+        r.tokens("image.block", b)
+    r.tokens("image.last", pool)
+    r.tokens("text.embedding", text_blocks[0], before=True)
+    record_blocks(r, "text", text_blocks, lambda x: x[:, -1], lambda x: x)
+    run(r, size, (0.5,) * 3, (0.5,) * 3, encode_image, encode_text, torch.tensor([piece_ids(t) for t in TEXTS]))
+
+
+def make_siglip(name, dtype, size, patch, width, layers, heads, text):
+    """open_clip's form. No SigLIP of timm's is small, so that the test sets the image tower's sizes, which no file holds."""
+    from timm.models.vision_transformer import VisionTransformer
+    from open_clip.transformer import LayerNorm, TextTransformer
+    from functools import partial
+    trunk = filled(VisionTransformer(img_size=size, patch_size=patch, embed_dim=width, depth=layers, num_heads=heads, class_token=False,
+                                     global_pool="map", num_classes=0), "visual.trunk.")
+    tower = filled(TextTransformer(context_length=CONTEXT, vocab_size=VOCAB, output_dim=width, no_causal_mask=True, pool_type="last", proj_bias=True,
+                                   act_layer=partial(torch.nn.GELU, approximate="tanh"), norm_layer=partial(LayerNorm, eps=1e-6), **text), "text.")
+    r = Recorder()
+    r.tokens("image.embedding", trunk.norm_pre)
+    run_siglip(r, size, trunk, tower, trunk.blocks, trunk.attn_pool, tower.transformer.resblocks)
+    state = {f"visual.trunk.{k}": v for k, v in trunk.state_dict().items()} | {f"text.{k}": v for k, v in tower.state_dict().items()}
+    state |= {k: torch.zeros(()) for k in ("logit_scale", "logit_bias")}
+    vision = {"image_size": size, "timm_model_name": f"vit_base_patch{patch}_siglip_224", "timm_model_pretrained": False, "timm_pool": "map",
+              "timm_proj": "none"}
+    text_cfg = {"context_length": CONTEXT, "vocab_size": VOCAB, "hf_tokenizer_name": "x", "tokenizer_kwargs": {"clean": "canonicalize"}, **text,
+                "no_causal_mask": True, "proj_bias": True, "pool_type": "last", "norm_kwargs": {"eps": 1e-6}, "act_kwargs": {"approximate": "tanh"}}
+    config = {"model_cfg": {"embed_dim": 768, "init_logit_bias": -10, "custom_text": True, "vision_cfg": vision, "text_cfg": text_cfg},
+              "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", "resize_mode": "squash"}}
+    write(name, state, dtype, {"open_clip_config.json": config}, r)
+
+
+def make_huggingface_siglip(name, dtype, vision, text):
+    from transformers import SiglipConfig, SiglipModel
+    text = {"vocab_size": VOCAB, "max_position_embeddings": CONTEXT, **text}
+    torch.manual_seed(0)
+    model = filled(SiglipModel(SiglipConfig(vision_config=vision, text_config=text)))
+    r, v, t = Recorder(), model.vision_model, model.text_model
+    r.tokens("image.embedding", v.embeddings)
+    run_siglip(r, vision["image_size"], lambda x: v(x).pooler_output, lambda i: t(i).pooler_output, v.encoder.layers, v.head, t.encoder.layers)
+    pre = {"do_normalize": True, "do_rescale": True, "do_resize": True, "image_mean": [0.5] * 3, "image_std": [0.5] * 3, "resample": 3,
+           "size": {"height": vision["image_size"], "width": vision["image_size"]}}
+    write(name, model.state_dict(), dtype, {"config.json": {"model_type": "siglip", "vision_config": vision, "text_config": text},
+                                            "preprocessor_config.json": pre}, r)
+
+
 def lite(variant, size, proj):
     return {"image_size": size, "timm_model_name": f"tf_efficientnet_lite{variant}", "timm_model_pretrained": False,
             "timm_pool": "", "timm_proj": proj}
@@ -237,6 +290,10 @@ MODELS = {
                                                 SMALL_TEXT, dim=20),
     "resnet_deep_bf16": lambda n: make_open_clip(n, torch.bfloat16, {"image_size": 33, "layers": [3, 4, 6, 3], "width": 10, "head_width": 64,
                                                  "patch_size": None}, SMALL_TEXT, separate_text=True, dim=24),
+    "siglip_timm_f16": lambda n: make_siglip(n, torch.float16, 35, 8, 48, 2, 3, {"width": 40, "heads": 2, "layers": 2}),
+    "hf_siglip_f32": lambda n: make_huggingface_siglip(n, torch.float32, dict(image_size=32, patch_size=8, hidden_size=144, intermediate_size=100,
+                                                       num_hidden_layers=2, num_attention_heads=2), dict(hidden_size=144,
+                                                       intermediate_size=120, num_hidden_layers=2, num_attention_heads=3)),
 }
 
 if __name__ == "__main__":
