@@ -48,11 +48,16 @@ static void refuse(clip_json_reader *r, const json_t *object, const char *const 
         if (clip_json_is_set(object, *keys)) clip_json_fail(r, CLIP_E_UNSUPPORTED, *keys, "is set, which is not supported");
 }
 
-/* A member that must have this value where it is given. */
+/* A member that must have this value; `absent`: what it has where it is not given. */
+static void demand(clip_json_reader *r, const json_t *object, const char *key, const char *absent, const char *value)
+{
+    const char *v = clip_json_string(r, object, key, absent);
+    if (strcmp(v, value)) clip_json_fail(r, CLIP_E_UNSUPPORTED, key, "has a value that is not supported");
+}
+
 static void require(clip_json_reader *r, const json_t *object, const char *key, const char *value)
 {
-    const char *v = clip_json_string(r, object, key, value);
-    if (strcmp(v, value)) clip_json_fail(r, CLIP_E_UNSUPPORTED, key, "has a value that is not supported");
+    demand(r, object, key, value, value);
 }
 
 static void check_stack(clip_json_reader *r, const clip_stack_config *s)
@@ -158,13 +163,13 @@ static void attention_pool(clip_json_reader *r, clip_config *out)
     out->image.kind = CLIP_IMAGE_VIT;
     out->image.attention_pool = true;
     if (out->image.stack.width != out->dim)
-        clip_json_fail(r, CLIP_E_UNSUPPORTED, "embed_dim", "differs from the width of an image tower that ends in attention pooling");
+        clip_json_fail(r, CLIP_E_UNSUPPORTED, "embed_dim", "or projection_size differs from the image tower's width, which attention pooling keeps");
 }
 
 static void open_clip_siglip(clip_json_reader *r, const json_t *cfg, clip_config *out)
 {
-    require(r, cfg, "timm_pool", "map");
-    require(r, cfg, "timm_proj", "none");
+    demand(r, cfg, "timm_pool", "avg", "map");
+    demand(r, cfg, "timm_proj", "linear", "none");
     attention_pool(r, out);
 }
 
@@ -203,7 +208,7 @@ static void open_clip_text(clip_json_reader *r, const json_t *cfg, clip_text_con
 {
     refuse(r, cfg, other_text);
     text->padded = clip_json_bool(r, cfg, "no_causal_mask", false);
-    require(r, cfg, "pool_type", text->padded ? "last" : "argmax");
+    demand(r, cfg, "pool_type", "argmax", text->padded ? "last" : "argmax");
     require(r, cfg, "proj_type", "linear");
     text->projection_bias = clip_json_bool(r, cfg, "proj_bias", false);
     if (text->padded) open_clip_rules(r, cfg, text);
@@ -293,6 +298,8 @@ static void huggingface_model(clip_json_reader *r, const json_t *root, clip_conf
                                    clip_text = {512, 12, 8, 2048, CLIP_ACT_QUICK_GELU, 1e-5f},
                                    siglip_both = {768, 12, 12, 3072, CLIP_ACT_GELU_TANH, 1e-6f};
     bool siglip = !strcmp(clip_json_string(r, root, "model_type", "clip"), "siglip");
+    if (!strcmp(clip_json_string(r, root, "model_type", ""), "siglip2"))
+        clip_json_fail(r, CLIP_E_UNSUPPORTED, "model_type", "is SigLIP 2's, which is not supported; SigLIP is");
     if (!siglip) require(r, root, "model_type", "clip");
     const json_t *vision = clip_json_object(r, root, "vision_config"), *text = clip_json_object(r, root, "text_config");
     if (!vision && !text) clip_json_fail(r, CLIP_E_FORMAT, "vision_config", "and text_config are missing: not a CLIP model");

@@ -113,7 +113,8 @@ static void describe(clip_model *m)
     const clip_stack_config *i = &c->image.stack, *t = &c->text.stack;
     clip_model_info *info = &m->info;
     if (c->image.kind == CLIP_IMAGE_VIT)
-        snprintf(m->image_arch, sizeof m->image_arch, "ViT %dx%d/%d", i->layers, i->width, c->image.patch);
+        snprintf(m->image_arch, sizeof m->image_arch, "ViT %dx%d/%d%s", i->layers, i->width, c->image.patch,
+                 c->image.attention_pool ? ", pooled" : "");
     else if (c->image.kind == CLIP_IMAGE_RESNET)
         snprintf(m->image_arch, sizeof m->image_arch, "ResNet %d-%d-%d-%dx%d", c->image.stages[0], c->image.stages[1],
                  c->image.stages[2], c->image.stages[3], i->width);
@@ -127,6 +128,7 @@ static void describe(clip_model *m)
     float scale = expf(clip_weights_scalar(m->file, "logit_scale", logf(1 / 0.07f)));
     info->logit_scale = scale < 100 || sigmoid ? scale : 100;
     info->logit_bias = clip_weights_scalar(m->file, "logit_bias", 0);
+    if (!isfinite(info->logit_scale) || !isfinite(info->logit_bias)) info->logit_scale = 100, info->logit_bias = 0;
     info->dir = m->dir;
     info->name = m->name;
     info->image_arch = m->image_arch;

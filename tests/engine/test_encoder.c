@@ -16,7 +16,7 @@
 #include "engine/model/tower.h"
 #include "made_model.h"
 
-#define DIM 32 /* at most */
+#define DIM 144 /* at most */
 
 static clip_model *open_model(const char *dir)
 {
@@ -44,8 +44,8 @@ static void encode_images(const clip_model *m, clip_encoder_options o, const uin
 
 static void vectors_are_the_references(void **state)
 {
-    static const char *const names[] = {"vit_quick_f32", "hf_gelu_f32", "lite0_mlp_f16"};
-    for (int i = 0; i < 3; i++) {
+    static const char *const names[] = {"vit_quick_f32", "hf_gelu_f32", "lite0_mlp_f16", "hf_siglip_f32"};
+    for (int i = 0; i < 4; i++) {
         clip_model *m = open_model(made_model(names[i]));
         int dim = clip_model_describe(m)->dim, found = 0;
         uint8_t *rows = made_images(clip_model_describe(m)->image_size);
@@ -80,7 +80,8 @@ static void vectors_are_the_references(void **state)
 static void batches_and_threads_change_nothing(void **state)
 {
     static const struct { const char *name; clip_precision precision; } all[] = {
-        {"vit_quick_f32", CLIP_F32}, {"lite1_linear_bf16", CLIP_F32}, {"vit_quick_f32", CLIP_INT16}, {"hf_gelu_f32", CLIP_INT16}};
+        {"vit_quick_f32", CLIP_F32}, {"lite1_linear_bf16", CLIP_F32}, {"vit_quick_f32", CLIP_INT16}, {"hf_gelu_f32", CLIP_INT16},
+        {"hf_siglip_f32", CLIP_F32}, {"hf_siglip_f32", CLIP_INT16}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         clip_model *m = open_model(made_model(all[i].name));
         clip_precision p = all[i].precision;
@@ -107,7 +108,7 @@ static void batches_and_threads_change_nothing(void **state)
 static void many_texts_are_the_same_as_each(void **state)
 {
     enum { N = 100 };
-    clip_model *m = open_model(made_model("vit_gelu_f16"));
+    clip_model *m = open_model(made_model(*state));
     int dim = clip_model_describe(m)->dim;
     char text[N][40];
     const char *texts[N];
@@ -251,12 +252,15 @@ static void the_machine_is_described(void **state)
     assert_true(clip_cpu_problem() == NULL); /* or these tests would not run */
 }
 
+#define MODEL(test, name) {#test " " name, test, NULL, NULL, (void *)(uintptr_t)name}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vectors_are_the_references),
         cmocka_unit_test(batches_and_threads_change_nothing),
-        cmocka_unit_test(many_texts_are_the_same_as_each),
+        MODEL(many_texts_are_the_same_as_each, "vit_gelu_f16"),
+        MODEL(many_texts_are_the_same_as_each, "hf_siglip_f32"),
         cmocka_unit_test(nothing_behind_the_end_token_counts),
         cmocka_unit_test(a_text_that_is_too_long_is_cut),
         cmocka_unit_test(a_vector_that_is_not_finite_is_an_error),

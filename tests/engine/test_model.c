@@ -129,6 +129,12 @@ static void a_model_is_described(void **state)
     clip_model_close(m);
     m = open_model(made_model("lite0_mlp_f16"));
     assert_string_equal(clip_model_describe(m)->image_arch, "EfficientNet-Lite0");
+    assert_float_equal(clip_model_describe(m)->logit_bias, 0, 0);
+    clip_model_close(m);
+    m = open_model(made_model("hf_siglip_f32"));
+    assert_string_equal(clip_model_describe(m)->image_arch, "ViT 2x144/8, pooled");
+    assert_int_equal(clip_model_describe(m)->dim, 144);
+    assert_true(clip_model_describe(m)->logit_bias != 0);
     clip_model_close(m);
 }
 
@@ -347,6 +353,30 @@ static void open_clip_defaults_are_open_clips(void **state)
     assert_int_equal(c.image.stack.heads, 40);
 }
 
+#define SIGLIP "\"image_size\":384,\"timm_model_name\":\"vit_so400m_patch14_siglip_384.webli\""
+#define SIGLIP_TEXT "\"no_causal_mask\":true,\"pool_type\":\"last\""
+
+static void siglips_sizes_come_from_its_name(void **state)
+{
+    static const char json[] = "{\"model_cfg\":{\"embed_dim\":1152,\"init_logit_bias\":-10,\"vision_cfg\":{" SIGLIP
+        ",\"timm_pool\":\"map\",\"timm_proj\":\"none\"},\"text_cfg\":{" SIGLIP_TEXT ",\"context_length\":64,\"proj_bias\":true}}}";
+    clip_config c;
+    clip_error err = {0};
+    if (clip_config_parse_open_clip("c", json, sizeof json - 1, &c, &err)) fail_msg("%s", err.text);
+    assert_true(c.image.attention_pool && c.text.padded && c.text.projection_bias);
+    assert_int_equal(c.image.stack.width, 1152);
+    assert_int_equal(c.image.stack.heads, 16); /* 72 wide */
+    assert_int_equal(c.image.stack.mlp, 4304);
+    assert_int_equal(c.image.stack.act, CLIP_ACT_GELU);
+    assert_int_equal(c.image.patch, 14);
+    assert_int_equal(c.image.size, 384);
+    assert_int_equal(c.text.rules, CLIP_TEXT_CANONICAL);
+    assert_int_equal(open_clip("", SIGLIP_TEXT ",\"hf_tokenizer_name\":\"x\",\"act_kwargs\":{\"approximate\":\"tanh\"}", "", "", &c, &err), CLIP_OK);
+    assert_int_equal(c.text.rules, CLIP_TEXT_AS_IT_IS);
+    assert_int_equal(c.text.stack.act, CLIP_ACT_GELU_TANH);
+    assert_int_equal(c.image.stack.act, CLIP_ACT_GELU);
+}
+
 static void what_would_change_the_arithmetic_is_refused_by_name(void **state)
 {
     static const struct { const char *vision, *text, *rest, *preprocess, *says; } bad[] = {
@@ -362,9 +392,15 @@ static void what_would_change_the_arithmetic_is_refused_by_name(void **state)
         {"\"width\":-1", "", "", "", "width"}, {"\"width\":1e3", "", "", "", "width"}, {"\"width\":100000", "", "", "", "width"},
         {"\"patch_size\":0", "", "", "", "patch_size"}, {"\"image_size\":[224,200]", "", "", "", "image_size"}, {"\"image_size\":4096", "", "", "", "image_size"},
         {"\"head_width\":9999", "", "", "", "head_width"}, {"\"mlp_ratio\":0", "", "", "", "mlp_ratio"},
-        {"", "\"no_causal_mask\":true", "", "", "no_causal_mask"}, {"", "\"hf_model_name\":\"roberta\"", "", "", "hf_model_name"},
+        {"", "\"no_causal_mask\":true", "", "", "pool_type"}, {"", "\"hf_model_name\":\"roberta\"", "", "", "hf_model_name"},
         {"", "\"pool_type\":\"last\"", "", "", "pool_type"}, {"", "\"heads\":7", "", "", "heads"}, {"", "\"vocab_size\":1", "", "", "vocab_size"},
-        {"", "\"context_length\":100000", "", "", "context_length"}, {"", "\"proj_bias\":true", "", "", "proj_bias"},
+        {"", "\"context_length\":100000", "", "", "context_length"}, {"", "\"proj_bias\":1", "", "", "proj_bias"},
+        {"", "\"act_kwargs\":{\"approximate\":\"x\"}", "", "", "act_kwargs"}, {"", "\"act_kwargs\":{\"inplace\":true}", "", "", "act_kwargs"},
+        {"", SIGLIP_TEXT ",\"tokenizer_kwargs\":{\"clean\":\"x\"}", "", "", "clean"}, {"", SIGLIP_TEXT ",\"vocab_size\":256000", "", "", "SigLIP 2"},
+        {SIGLIP ",\"timm_pool\":\"map\",\"timm_proj\":\"none\"", "", "", "", "embed_dim"}, {SIGLIP ",\"timm_pool\":\"avg\"", "", "", "", "timm_pool"},
+        {SIGLIP ",\"timm_pool\":\"map\"", "", "", "", "timm_proj"}, {"\"timm_model_name\":\"vit_base_patch16_siglip_gap_224\"", "", "", "", "timm_model_name"},
+        {"\"timm_model_name\":\"vit_base_patch999_siglip_224\"", "", "", "", "timm_model_name"},
+        {"\"timm_model_name\":\"vit_tiny_patch16_siglip_224\"", "", "", "", "timm_model_name"},
         {"", "", ",\"multimodal_cfg\":{\"x\":1}", "", "multimodal_cfg"}, {"", "", ",\"quick_gelu\":1", "", "quick_gelu"},
         {"", "", "", "\"size\":[256,256]", "size"}, {"", "", "", "\"mean\":[1,2]", "mean"}, {"", "", "", "\"std\":[0,0,0]", "std"},
         {"", "", "", "\"interpolation\":\"nearest\"", "interpolation"}, {"", "", "", "\"resize_mode\":\"x\"", "resize_mode"}, {"", "", "", "\"mode\":\"L\"", "mode"},
@@ -402,10 +438,31 @@ static void hugging_face_defaults_are_transformers(void **state)
     assert_int_equal(c.image.resize_to, 256);
 }
 
+static void hugging_faces_siglip_has_defaults_of_its_own(void **state)
+{
+    clip_config c;
+    clip_error err = {0};
+    if (hugging("{\"model_type\":\"siglip\",\"vision_config\":{},\"text_config\":{}}", NULL, &c, &err)) fail_msg("%s", err.text);
+    assert_true(c.image.attention_pool && c.text.padded && c.text.projection_bias);
+    assert_int_equal(c.dim, 768);
+    assert_int_equal(c.image.patch, 16);
+    assert_int_equal(c.text.context, 64);
+    assert_int_equal(c.text.vocab, 32000);
+    assert_int_equal(c.text.stack.heads, 12);
+    assert_int_equal(c.text.stack.act, CLIP_ACT_GELU_TANH);
+    assert_float_equal(c.text.stack.eps, 1e-6f, 0);
+    assert_int_equal(c.text.rules, CLIP_TEXT_PLAIN);
+    assert_int_equal(c.image.fit, CLIP_FIT_SQUASH);
+    assert_float_equal(c.image.mean[1], 0.5f, 0);
+}
+
 static void hugging_faces_other_models_are_refused(void **state)
 {
     static const struct { const char *config, *pre, *says; } bad[] = {
-        {"{\"model_type\":\"siglip\",\"vision_config\":{}}", NULL, "model_type"}, {"{}", NULL, "vision_config"}, {"[]", NULL, "not a JSON object"}, {"{", NULL, "line 1"},
+        {"{\"model_type\":\"siglip2\",\"vision_config\":{}}", NULL, "SigLIP 2"},
+        {"{\"model_type\":\"siglip\",\"vision_config\":{\"vision_use_head\":false}}", NULL, "vision_use_head"}, {"{\"model_type\":\"siglip\",\"text_config\":{\"hidden_size\":384}}", NULL, "embed_dim"},
+        {"{\"model_type\":\"siglip\",\"text_config\":{\"vocab_size\":256000}}", NULL, "SigLIP 2"}, {"{\"model_type\":\"bert\",\"text_config\":{}}", NULL, "model_type"},
+         {"{}", NULL, "vision_config"}, {"[]", NULL, "not a JSON object"}, {"{", NULL, "line 1"},
         {"{\"vision_config\":{\"hidden_act\":\"relu\"}}", NULL, "hidden_act"}, {"{\"vision_config\":{\"num_attention_heads\":7}}", NULL, "heads"},
         {"{\"vision_config\":{\"num_channels\":1}}", NULL, "num_channels"}, {"{\"vision_config\":7}", NULL, "vision_config"},
         {"{\"vision_config\":{}}", "{\"resample\":0}", "resample"}, {"{\"vision_config\":{}}", "{\"do_normalize\":false}", "do_normalize"},
@@ -434,8 +491,10 @@ int main(void)
         cmocka_unit_test(a_huge_header_costs_no_memory),
         cmocka_unit_test(what_is_not_a_file_is_refused),
         cmocka_unit_test(open_clip_defaults_are_open_clips),
+        cmocka_unit_test(siglips_sizes_come_from_its_name),
         cmocka_unit_test(what_would_change_the_arithmetic_is_refused_by_name),
         cmocka_unit_test(hugging_face_defaults_are_transformers),
+        cmocka_unit_test(hugging_faces_siglip_has_defaults_of_its_own),
         cmocka_unit_test(hugging_faces_other_models_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
