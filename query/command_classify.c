@@ -8,6 +8,7 @@
 #include "query/encode_photos.h"
 #include "query/labels.h"
 #include "query/query.h"
+#include "query/relevance.h"
 #include "query/zeroshot.h"
 
 #include <dirent.h>
@@ -27,7 +28,8 @@ static const cli_usage usage = {
     .details =
         "--labels is the name of a file with one label a line, or labels with commas between. Each label is put into the sentences of --templates and "
         "averaged over them. The probabilities of all labels add up to 1: they suppose that one of the labels is "
-        "right, and mean nothing when none is (clipsearch tag asks that too). The vector of an indexed photo is used as it is stored. "
+        "right, and mean nothing when none is (clipsearch tag asks that too). A SigLIP model gives each label a probability of its own "
+        "instead, which add up to nothing. The vector of an indexed photo is used as it is stored. "
         "Folders are looked through with all that is below, without hidden files.\n"
         "\n"
         "A result is the probability, a tab, the label, a tab, and the path as given; the best -k labels of each photo. --json "
@@ -79,6 +81,14 @@ static void print_object(const char *path, const query_labels *labels, const flo
     cli_print_json(stdout, object);
 }
 
+/* Of scores, in place. A model that was trained to tell each pair's own probability is asked for that. */
+static void to_probabilities(const clip_model *m, float *p, size_t n)
+{
+    query_calibration k = query_calibration_of(m);
+    if (!k.given) query_zeroshot_softmax(p, n, clip_model_describe(m)->logit_scale);
+    for (size_t i = 0; i < n && k.given; i++) p[i] = (float)query_calibrated(&k, p[i]);
+}
+
 static int classify(task *t, const char *path, const float *photo)
 {
     size_t n = t->labels.n, k = t->k == 0 || (size_t)t->k > n ? n : (size_t)t->k;
@@ -86,7 +96,7 @@ static int classify(task *t, const char *path, const float *photo)
     size_t *top = malloc(n * sizeof *top);
     if (p && top) {
         query_zeroshot_scores(t->vectors, n, t->l.model.dim, photo, p);
-        query_zeroshot_softmax(p, n, clip_model_describe(t->l.encoder.model)->logit_scale);
+        to_probabilities(t->l.encoder.model, p, n);
         query_zeroshot_top(p, n, k, top);
         (t->json ? print_object : print_lines)(path, &t->labels, p, top, k);
         t->done++;

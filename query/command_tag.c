@@ -2,7 +2,8 @@
  *
  * Each label is judged by itself, as `search LABEL --cut` judges it: a photo may carry several tags, and one that no label
  * fits carries none (a softmax over the labels would give it the least wrong one). All vectors are read twice, once for the
- * best photo of each label, which its relevance depends on, and once for the relevance; no photo is opened. */
+ * best photo of each label, which its relevance depends on, and once for the relevance; once is enough where the model's own
+ * probability is the relevance. No photo is opened. */
 #include "query/ask_texts.h"
 #include "query/labels.h"
 #include "query/progress_line.h"
@@ -37,7 +38,8 @@ typedef struct pair { int64_t photo_id; size_t label; } pair;
 typedef struct task {
     query_library l;
     query_labels labels;
-    query_bank neutral, wanted;
+    query_calibration calibration;
+    query_bank neutral, wanted; /* neutral: only without calibration */
     float *best;        /* [labels.n] the greatest height of each label */
     double threshold;
     bool second;        /* the pass that decides */
@@ -61,9 +63,18 @@ static bool keep(task *t, int64_t id, size_t label)
     return true;
 }
 
+static bool look_calibrated(task *t, int64_t id, const float *photo)
+{
+    const float *cosines = query_bank_cosines(&t->wanted, photo); /* [labels.n] */
+    for (size_t i = 0; i < t->labels.n; i++)
+        if (query_calibrated(&t->calibration, cosines[i]) >= t->threshold && !keep(t, id, i)) return false;
+    return true;
+}
+
 static bool look(task *t, int64_t id, const float *photo)
 {
     float mean, spread;
+    if (t->calibration.given) return look_calibrated(t, id, photo);
     query_bank_level(&t->neutral, photo, &mean, &spread);
     const float *cosines = query_bank_cosines(&t->wanted, photo); /* [labels.n] */
     for (size_t i = 0; i < t->labels.n; i++) {
@@ -90,11 +101,13 @@ static int decide(task *t)
     float *vectors = malloc(n * dim * sizeof *vectors); /* [n][dim] */
     int status = vectors && (t->best = malloc(n * sizeof *t->best)) ? 0 : cli_fail("memory ran out");
     if (!status) status = query_ask_texts(&t->l, NULL, (const char *const *)t->labels.items, n, vectors);
-    if (!status) status = query_bank_open(&t->l, &t->neutral);
+    if (!status) status = query_calibration_open(&t->l, &t->calibration);
+    bool once = t->calibration.given;
+    if (!status && !once) status = query_bank_open(&t->l, &t->neutral);
     if (!status && !query_bank_make(vectors, n, (int)dim, &t->wanted)) status = cli_fail("memory ran out");
     for (size_t i = 0; !status && i < n; i++) t->best[i] = -INFINITY;
-    t->progress = query_progress_begin(t->l.c, "Comparing photos", 2 * (size_t)t->l.model.vectors);
-    for (int pass = 0; pass < 2 && !status; pass++) {
+    t->progress = query_progress_begin(t->l.c, "Comparing photos", (once ? 1 : 2) * (size_t)t->l.model.vectors);
+    for (int pass = once; pass < 2 && !status; pass++) {
         t->second = pass == 1;
         if (store_vectors_each(t->l.store, t->l.model.id, NULL, look_at_all, t, &err)) status = cli_fail("%s", err.text);
         else if (t->failed) status = cli_fail("memory ran out");

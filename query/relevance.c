@@ -12,7 +12,10 @@
  * over words that are in those photos and words that are not (tests/bench/bench_cut.c --fit), and --cut's bar is the
  * best one there; the README's figures are from other photos. Tried and left out, because they did not help: the
  * z-score over the library (by mean or median), the margin to the nearest sentences, a softmax against the bank, and
- * all of them together. */
+ * all of them together.
+ *
+ * SigLIP (Zhai et al. 2023, arXiv 2303.15343) learnt a scale and a bias for exactly this: its relevance is sigmoid(scale cosine +
+ * bias), whatever else is in the library. */
 #include "query/relevance.h"
 #include "query/ask_texts.h"
 
@@ -65,16 +68,41 @@ int query_bank_open(query_library *l, query_bank *b)
     return status;
 }
 
-bool query_bank_at_hand(query_library *l)
+/* Whether the library remembers them all; it never asked a model of the other kind for them. */
+static bool is_remembered(query_library *l)
 {
     float *vector = malloc((size_t)l->model.dim * sizeof *vector); /* [dim] */
-    bool known = vector && (l->encoder.model || access(l->model.dir, R_OK) == 0);
-    for (size_t i = 0; !known && vector; i++) {
-        if (i == NEUTRAL) known = true;
-        else if (!store_query_recall(l->store, l->model.fingerprint, neutral[i], vector, l->model.dim)) break;
-    }
+    size_t known = 0;
+    while (vector && l->store && known < NEUTRAL &&
+           store_query_recall(l->store, l->model.fingerprint, neutral[known], vector, l->model.dim))
+        known++;
     free(vector);
-    return known;
+    return known == NEUTRAL;
+}
+
+bool query_bank_at_hand(query_library *l)
+{
+    return l->encoder.model || access(l->model.dir, R_OK) == 0 || is_remembered(l);
+}
+
+query_calibration query_calibration_of(const clip_model *m)
+{
+    const clip_model_info *i = clip_model_describe(m);
+    return (query_calibration){i->logit_bias != 0, (double)i->logit_scale, (double)i->logit_bias};
+}
+
+int query_calibration_open(query_library *l, query_calibration *out)
+{
+    *out = (query_calibration){0};
+    if (!l->encoder.model && is_remembered(l)) return 0;
+    int status = query_library_open_encoder(l);
+    if (!status) *out = query_calibration_of(l->encoder.model);
+    return status;
+}
+
+double query_calibrated(const query_calibration *k, float cosine)
+{
+    return 1 / (1 + exp(-(k->scale * (double)cosine + k->bias)));
 }
 
 void query_bank_close(query_bank *b)
@@ -124,7 +152,7 @@ static float dot(const float *a, const float *b, int n)
     return sum;
 }
 
-/* heights[n][m]; a photo that went meanwhile has none. */
+/* heights[n][m], or cosines where there is no bank; a photo that went meanwhile has none. */
 static int measure(query_library *l, query_bank *b, const float *questions, size_t m, const store_hit *hits, size_t n,
                    float *heights)
 {
@@ -135,9 +163,11 @@ static int measure(query_library *l, query_bank *b, const float *questions, size
     for (size_t i = 0; i < n && !status; i++) {
         store_status s = store_vector_get(l->store, hits[i].photo_id, l->model.id, photo, &err);
         if (s && s != STORE_E_NOT_FOUND) status = cli_fail("%s", err.text);
-        if (!s) query_bank_level(b, photo, &mean, &spread);
-        for (size_t q = 0; q < m; q++)
-            heights[i * m + q] = s ? -INFINITY : query_height(dot(photo, questions + q * dim, b->dim), mean, spread);
+        if (!s && b) query_bank_level(b, photo, &mean, &spread);
+        for (size_t q = 0; q < m; q++) {
+            float cosine = dot(photo, questions + q * dim, l->model.dim);
+            heights[i * m + q] = s ? -INFINITY : b ? query_height(cosine, mean, spread) : cosine;
+        }
     }
     free(photo);
     return status;
@@ -156,14 +186,25 @@ static void judge(const float *heights, size_t m, size_t n, float *relevance)
     }
 }
 
+static void judge_calibrated(const query_calibration *k, const float *cosines, size_t m, size_t n, float *relevance)
+{
+    for (size_t i = 0; i < n; i++) {
+        relevance[i] = 1;
+        for (size_t q = 0; q < m; q++) relevance[i] = fminf(relevance[i], (float)query_calibrated(k, cosines[i * m + q]));
+    }
+}
+
 int query_relevance_of_hits(query_library *l, const float *questions, size_t m, const store_hit *hits, size_t n,
                             float *relevance)
 {
     query_bank bank = {0};
+    query_calibration k = {0};
     float *heights = malloc((n * m + 1) * sizeof *heights); /* [n][m] */
-    int status = heights ? query_bank_open(l, &bank) : cli_fail("memory ran out");
-    if (!status) status = measure(l, &bank, questions, m, hits, n, heights);
-    if (!status) judge(heights, m, n, relevance);
+    int status = heights ? query_calibration_open(l, &k) : cli_fail("memory ran out");
+    if (!status && !k.given) status = query_bank_open(l, &bank);
+    if (!status) status = measure(l, k.given ? NULL : &bank, questions, m, hits, n, heights);
+    if (!status && k.given) judge_calibrated(&k, heights, m, n, relevance);
+    else if (!status) judge(heights, m, n, relevance);
     query_bank_close(&bank);
     free(heights);
     return status;

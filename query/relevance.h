@@ -23,6 +23,18 @@ bool query_bank_at_hand(query_library *l);
 bool query_bank_make(const float *rows /* [n][dim] */, size_t n, int dim, query_bank *out);
 void query_bank_close(query_bank *b);
 
+/* Models such as SigLIP are trained so that a cosine tells the probability by itself: then there is no bank and no height. */
+typedef struct query_calibration {
+    bool given;
+    double scale, bias; /* the model's own: probability = sigmoid(scale * cosine + bias) */
+} query_calibration;
+
+/* What the library's model has, which is opened for it unless the library's memory shows that it is of the other kind.
+ * Reports what goes wrong: 0 or the status. */
+int query_calibration_open(query_library *l, query_calibration *out);
+query_calibration query_calibration_of(const clip_model *m);
+double query_calibrated(const query_calibration *k, float cosine);
+
 /* A photo's cosines with the texts, [n], until the next call. */
 const float *query_bank_cosines(query_bank *b, const float *photo /* [dim] */);
 /* Their mean and standard deviation. */
