@@ -1,6 +1,6 @@
 /* known_models.c: models that are worth naming, with published figures and nothing else.
  *
- * Only what the engine runs is here: OpenAI's nine, and plain ViTs whose weights lie on the hub as safetensors.
+ * Only what the engine runs is here: OpenAI's nine, plain ViTs and SigLIP's whose weights lie on the hub as safetensors.
  *
  * Figures stand where their source was at hand; 0 means that it was not. ImageNet and Flickr30k of OpenAI's models: open_clip's
  * own evaluation (docs/openclip_results.csv); of the others: open_clip's README and model cards; TinyCLIP: Wu et al. 2023,
@@ -36,6 +36,15 @@ const query_known_model query_known_models[] = {
     {"ViT-L-14-quickgelu/metaclip_400m", NULL, "timm/vit_large_patch14_clip_224.metaclip_400m", 224, 768, 81.01, 6.65, 0, 0, "CC BY-NC 4.0"},
     {"TinyCLIP-ViT-39M-16-Text-19M/yfcc15m", NULL, "wkcn/TinyCLIP-ViT-39M-16-Text-19M-YFCC15M", 224, 512, 8.0, 1.49, 63.5, 0, "MIT"},
     {"TinyCLIP-ViT-8M-16-Text-3M/yfcc15m", NULL, "wkcn/TinyCLIP-ViT-8M-16-Text-3M-YFCC15M", 224, 512, 1.79, 0.19, 41.1, 0, "MIT"},
+    {"ViT-B-16-SigLIP/webli", NULL, "timm/ViT-B-16-SigLIP", 224, 768, 17.71, 5.51, 0, 0, "Apache 2.0"},
+    {"ViT-B-16-SigLIP-256/webli", NULL, "timm/ViT-B-16-SigLIP-256", 256, 768, 23.41, 5.51, 0, 0, "Apache 2.0"},
+    {"ViT-B-16-SigLIP-i18n-256/webli", NULL, "timm/ViT-B-16-SigLIP-i18n-256", 256, 768, 23.41, 5.51, 0, 0, "Apache 2.0"},
+    {"ViT-B-16-SigLIP-384/webli", NULL, "timm/ViT-B-16-SigLIP-384", 384, 768, 56.06, 5.51, 0, 0, "Apache 2.0"},
+    {"ViT-B-16-SigLIP-512/webli", NULL, "timm/ViT-B-16-SigLIP-512", 512, 768, 108.12, 5.51, 0, 0, "Apache 2.0"},
+    {"ViT-L-16-SigLIP-256/webli", NULL, "timm/ViT-L-16-SigLIP-256", 256, 1024, 81.28, 19.53, 0, 0, "Apache 2.0"},
+    {"ViT-L-16-SigLIP-384/webli", NULL, "timm/ViT-L-16-SigLIP-384", 384, 1024, 191.93, 19.53, 0, 0, "Apache 2.0"},
+    {"ViT-SO400M-14-SigLIP/webli", NULL, "timm/ViT-SO400M-14-SigLIP", 224, 1152, 110.18, 6.59, 0, 0, "Apache 2.0"},
+    {"ViT-SO400M-14-SigLIP-384/webli", NULL, "timm/ViT-SO400M-14-SigLIP-384", 384, 1152, 335.17, 26.56, 0, 0, "Apache 2.0"},
     {0}};
 
 const query_known_model *query_known_model_find(const char *name)

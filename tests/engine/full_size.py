@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Full-size towers with random weights, ours against PyTorch: full_size.py ENCODE_DUMP [--threads N] [--precision P] [NAME...]
 
-NAME is open_clip's (ViT-B-32-quickgelu, ViT-L-14, RN50-quickgelu, ...), or hf:NAME for the same sizes in Hugging Face's form. Each model is
+NAME is open_clip's (ViT-B-32-quickgelu, ViT-L-14, RN50-quickgelu, ViT-B-16-SigLIP, ...), or hf:NAME for the same sizes in Hugging Face's form. Each model is
 made with a fixed seed, written to a temporary folder, run by PyTorch and by ENCODE_DUMP (tests/engine/encode_dump.c, in the
 build folder) on the same pixels and texts, and compared; the table on stdout is Markdown. Needs torch, open_clip_torch,
 transformers, numpy; nothing of it is needed to build, test or use clipsearch."""
@@ -18,11 +18,24 @@ TEXTS = ["a bird on a tree trunk", "a photo of a dog", "two people walking along
          "sunset", "42 red balloons!", "a very long caption " * 30, "it's raining cats & dogs", "."]
 
 
+HALVES = {"mean": [0.5] * 3, "std": [0.5] * 3, "resize_mode": "squash"}  # what open_clip has beside the pretrained weights
+
+
 def write_vocabulary(folder):
     bpe = os.path.join(os.path.dirname(open_clip.__file__), "bpe_simple_vocab_16e6.txt.gz")
     merges = gzip.open(bpe).read().decode().split("\n")[1:49152 - 256 - 2 + 1]
     json.dump(open_clip.SimpleTokenizer().encoder, open(f"{folder}/vocab.json", "w"))
     open(f"{folder}/merges.txt", "w").write("#version: 0.2\n" + "\n".join(merges) + "\n")
+
+
+def write_pieces(folder):
+    """A small sentencepiece model for SigLIP, and the texts' ids by it."""
+    sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../tokenizer"))
+    import make_pieces, sentencepiece
+    from open_clip.tokenizer import _clean_canonicalize
+    make_pieces.train(f"{folder}/spiece.model", normalization_rule_name="nmt_nfkc")
+    ids = sentencepiece.SentencePieceProcessor(model_file=f"{folder}/spiece.model").encode([_clean_canonicalize(t) for t in TEXTS])
+    return torch.tensor([(i[:63] + [1] * 64)[:64] for i in ids])
 
 
 def excite(state):
@@ -41,7 +54,7 @@ def make_open_clip(name, folder, dtype):
     model = open_clip.create_model(name, pretrained=None).eval()
     model.load_state_dict(excite(model.state_dict()))
     model = model.to(dtype).float()
-    json.dump({"model_cfg": get_model_config(name), "preprocess_cfg": open_clip.get_model_preprocess_cfg(model)},
+    json.dump({"model_cfg": get_model_config(name), "preprocess_cfg": open_clip.get_model_preprocess_cfg(model) | (HALVES if "SigLIP" in name else {})},
               open(f"{folder}/open_clip_config.json", "w"))
     save_file({k: v.contiguous().clone().to(dtype) if v.is_floating_point() else v for k, v in model.state_dict().items()},
               f"{folder}/open_clip_model.safetensors")
@@ -71,18 +84,19 @@ def make_huggingface(name, folder, dtype):
             lambda t: unit(feature(model.get_text_features(input_ids=t)), dim=-1))
 
 
-def encode(model, folder, size, images, texts):
+def encode(model, folder, size, images, texts, siglip):
     rows = torch.randint(0, 256, (8, size, size, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
     rows = (rows.float() * 0.2 + torch.linspace(0, 200, 8).view(8, 1, 1, 1)).clamp(0, 255).to(torch.uint8)
     rows.numpy().tofile(f"{folder}/rows.u8")
     open(f"{folder}/texts.txt", "w").write("\n".join(TEXTS) + "\n")
-    mean, std = (torch.tensor(getattr(open_clip, f"OPENAI_DATASET_{k}")).view(1, 3, 1, 1) for k in ("MEAN", "STD"))
+    mean, std = (torch.tensor(HALVES[k.lower()] if siglip else getattr(open_clip, f"OPENAI_DATASET_{k}")).view(1, 3, 1, 1) for k in ("MEAN", "STD"))
+    ids = write_pieces(folder) if siglip else open_clip.SimpleTokenizer()(TEXTS)
     x = (rows.permute(0, 3, 1, 2).float() / 255 - mean) / std
     with torch.no_grad():
         start, cpu = time.time(), time.process_time()
         v = images(x)
         cost = len(rows) / (time.time() - start), (time.process_time() - cpu) * 1000 / len(rows)
-        return v.numpy(), texts(open_clip.SimpleTokenizer()(TEXTS)).numpy(), cost
+        return v.numpy(), texts(ids).numpy(), cost
 
 
 def main():
@@ -102,8 +116,10 @@ def main():
             make = make_huggingface if name.startswith("hf:") else make_open_clip
             model, size, images, texts = make(name.removeprefix("hf:"), folder, getattr(torch, a.dtype))
             size = size if isinstance(size, int) else size[0]
-            write_vocabulary(folder)
-            want_i, want_t, (rate, cpu) = encode(model, folder, size, images, texts)
+            siglip = "SigLIP" in name
+            if not siglip:
+                write_vocabulary(folder)
+            want_i, want_t, (rate, cpu) = encode(model, folder, size, images, texts, siglip)
             del model, images, texts
             run = subprocess.run([a.encode_dump, folder, f"{folder}/out.f32", "--threads", str(a.threads), "--batch", "8",
                                   "--repeat", "3", "--precision", a.precision, "--rows", f"{folder}/rows.u8",

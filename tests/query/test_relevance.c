@@ -45,6 +45,14 @@ static void height_is_measured_in_the_photos_own_deviations(void **state)
     query_bank_close(&b);
 }
 
+static void a_calibrated_models_relevance_is_its_sigmoid(void **state)
+{
+    const query_calibration k = {true, 117.33, -12.93}; /* SigLIP's are near to these */
+    assert_float_equal(query_calibrated(&k, (float)(12.93 / 117.33)), 0.5, 1e-5);
+    assert_float_equal(query_calibrated(&k, 0), 1 / (1 + exp(12.93)), 1e-9);
+    assert_true(query_calibrated(&k, 1) > 0.999 && query_calibrated(&k, -1) < 1e-9);
+}
+
 static void scores_of_two_models_are_added_where_both_know_the_photo(void **state)
 {
     store_hit a[] = {{1, 0.5f}, {3, 0.25f}, {7, 1}, {9, 0.5f}};
@@ -82,6 +90,7 @@ int main(void)
         cmocka_unit_test(relevance_rises_with_the_photo_and_with_the_best),
         cmocka_unit_test(one_standard_deviation_above_neutral_is_cut_and_six_are_not),
         cmocka_unit_test(height_is_measured_in_the_photos_own_deviations),
+        cmocka_unit_test(a_calibrated_models_relevance_is_its_sigmoid),
         cmocka_unit_test(scores_of_two_models_are_added_where_both_know_the_photo),
         cmocka_unit_test(results_are_shown_by_score_date_or_path)};
     return cmocka_run_group_tests(tests, NULL, NULL);
