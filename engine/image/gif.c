@@ -2,7 +2,7 @@
  * a transparent colour keeps its palette entry, as dropping alpha does elsewhere. Interlaced lines come in four passes and
  * need the whole frame, one byte a pixel. */
 #include "engine/image/decode.h"
-#include "engine/image/lazy.h"
+#include "engine/lazy.h"
 
 #include <pthread.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
  * are checked on what the header says, and libheif holds the coded picture to the same side.
  * A truncated file is refused: the pixels of one tile depend on all its bytes. */
 #include "engine/image/decode.h"
-#include "engine/image/lazy.h"
+#include "engine/lazy.h"
 
 #include <pthread.h>
 #include <stdlib.h>

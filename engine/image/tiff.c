@@ -1,7 +1,7 @@
 /* tiff.c: TIFF by libtiff's RGBA reader, which knows every compression and colour space; in bands of one strip or tile
  * row, so that only a single-strip file costs its whole size. Its own turning is switched off: orientation is ours. */
 #include "engine/image/decode.h"
-#include "engine/image/lazy.h"
+#include "engine/lazy.h"
 
 #include <pthread.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* webp.c: WebP by libwebp, incrementally, so that a truncated photo gives the rows it has. Of an animation the first
  * frame is the photo. Alpha is dropped by asking for RGB. */
 #include "engine/image/decode.h"
-#include "engine/image/lazy.h"
+#include "engine/lazy.h"
 
 #include <pthread.h>
 #include <string.h>

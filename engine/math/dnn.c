@@ -20,7 +20,7 @@ int clip_dnn_use_threads(int n)
 /* oneDNN's own view, which its environment may narrow, not the CPU's. The values are sets of features. */
 bool clip_dnn_has_bf16(void)
 {
-    return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
+    return clip_dnn_load() && (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
 }
 
 void *clip_aligned_alloc(size_t bytes)
@@ -32,6 +32,8 @@ void *clip_aligned_alloc(size_t bytes)
 
 clip_status clip_dnn_create(clip_dnn **out, clip_error *err)
 {
+    if (!clip_dnn_load())
+        return clip_fail(err, CLIP_E_INTERNAL, "oneDNN cannot be loaded: is libdnnl.so.%d installed?", DNNL_VERSION_MAJOR);
     clip_dnn *d = calloc(1, sizeof *d);
     if (!d) return clip_fail(err, CLIP_E_MEMORY, "out of memory");
     if (dnnl_engine_create(&d->engine, dnnl_cpu, 0) != dnnl_success ||

@@ -4,10 +4,8 @@
 #ifndef CLIP_DNN_INTERNAL_H
 #define CLIP_DNN_INTERNAL_H
 
-#include <oneapi/dnnl/dnnl.h>
-#include <oneapi/dnnl/dnnl_version.h>
-
 #include "engine/math/dnn.h"
+#include "engine/math/dnn_calls.h"
 #include "engine/math/int16.h"
 
 struct clip_dnn {

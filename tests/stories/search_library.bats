@@ -203,3 +203,13 @@ load helpers
     expect_status 2
     expect_in_stderr "empty"
 }
+
+@test "a search with words loads no library that it does not need" {
+    photo one/a.jpg 1
+    indexed
+    loaded() { try_pipe "LD_DEBUG=files clipsearch $1 2>&1 >/dev/null | grep -c 'calling init: .*\(libdnnl\|libheif\|libtiff\|libcurl\|openblas\)' || true"; }
+    loaded "search something"
+    expect_output 0
+    loaded "embed --image '$photos/one/a.jpg'"
+    expect_output 1
+}

@@ -1,5 +1,5 @@
 /* lazy.c: see lazy.h. */
-#include "engine/image/lazy.h"
+#include "engine/lazy.h"
 
 #include <dlfcn.h>
 #include <string.h>
