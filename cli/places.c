@@ -100,6 +100,19 @@ static char *bundled_model(void)
     return found;
 }
 
+/* OpenAI's own names, "ViT-L/14@336px", are those of open_clip in other letters, and their weights are called so. */
+static char *openai_model(const char *home, const char *name)
+{
+    char *dir = format_new("%s/models/%s", home, name), *p = dir ? dir + strlen(dir) - strlen(name) : NULL, *whole = NULL;
+    size_t n = p ? strlen(p) : 0;
+    if (n > 2 && strcmp(p + n - 2, "px") == 0) p[n - 2] = 0;
+    for (; p && *p; p++)
+        if (*p == '/' || *p == '@') *p = '-';
+    if (dir) whole = format_new("%s/openai", dir);
+    free(dir);
+    return whole;
+}
+
 char *cli_model_dir(const char *name_or_dir, clip_error *err)
 {
     const char *name = name_or_dir ? name_or_dir : "default";
@@ -114,6 +127,9 @@ char *cli_model_dir(const char *name_or_dir, clip_error *err)
     } else if (is_model(name)) {
         found = realpath(name, NULL);
     }
+    char *openai = !found && home ? openai_model(home, name) : NULL;
+    if (is_model(openai)) found = realpath(openai, NULL);
+    free(openai);
     if (!found && err && !err->text[0]) {
         if (strcmp(name, "default") == 0)
             snprintf(err->text, sizeof err->text, "the model that comes with clipsearch is not where it was installed "

@@ -1,5 +1,7 @@
-/* command_model.c: `clipsearch model list | info | pull | use`. */
+/* command_model.c: `clipsearch model list | info | pull | import | use`. */
+#include "query/import_model.h"
 #include "query/known_models.h"
+#include "query/model_folder.h"
 #include "query/open_library.h"
 #include "query/pull.h"
 #include "query/query.h"
@@ -11,19 +13,23 @@
 
 static const cli_usage usage = {
     .command = "model",
-    .arguments = "list | info [NAME] | pull NAME | use NAME",
+    .arguments = "list | info [NAME] | pull NAME | import FILE | use NAME",
     .summary = "Show the models that are here, fetch another, or choose the one that search uses.",
     .details =
         "list: the model that comes with clipsearch, those in the user's models folder, and how much of the library "
-        "each one covers; then models that can be pulled, with published figures.\n"
+        "each one covers; then models that can be pulled: pixels, length of a vector, parameters, the cost of a photo (ViT-B/32's is 1), "
+        "published figures (ImageNet: zero-shot top-1; Flickr30k: the photo from its caption, recall@1), licence.\n"
         "\n"
         "info: everything about one model, by its name or folder; without a name, the one that would be used.\n"
         "\n"
-        "pull: fetches a known model, or hf:OWNER/REPO[@REVISION], a repository of Hugging Face that holds a CLIP model as "
-        "safetensors, into the "
-        "user's models folder. A broken download goes on where it stopped; every file is checked by the hub's own hash; "
+        "pull: fetches a known model, or hf:OWNER/REPO[@REVISION], a repository of Hugging Face that holds a CLIP model, into "
+        "the user's models folder. A broken download goes on where it stopped; every file is checked by the hub's own hash; "
         "the model appears when it is whole and can be opened. One that Hugging Face's programs have fetched before is used "
         "from their cache. HF_TOKEN, HF_ENDPOINT, HF_HOME, HF_HUB_CACHE, https_proxy and no_proxy are honoured.\n"
+        "\n"
+        "import: makes a model of a file that PyTorch wrote: OpenAI's own .pt, a checkpoint of open_clip, or a folder with config.json and "
+        "pytorch_model.bin. The file is read as data alone: nothing in it is run. The vocabulary comes from --tokenizer DIR, the file's "
+        "folder, a model that is here, or Hugging Face's cache.\n"
         "\n"
         "use: makes the library search with this one of the models that it was indexed with.\n"
         "\n"
@@ -32,6 +38,7 @@ static const cli_usage usage = {
     .examples = "clipsearch model list\n"
                 "clipsearch model info ~/models/ViT-B-32\n"
                 "clipsearch model pull ViT-B-32/laion2b_s34b_b79k\n"
+                "clipsearch model import ViT-B-32.pt --name ViT-B-32/openai\n"
                 "clipsearch index --model ~/models/ViT-B-32 && clipsearch model use ViT-B-32",
 };
 
@@ -52,6 +59,23 @@ static json_t *text_json(const char *text)
     return value ? value : json_null();
 }
 
+#define COST_ONE 4.41 /* GMACs of a photo in ViT-B/32 */
+
+/* What is known about a model beforehand. Cost: multiplications for a photo, ViT-B/32's being 1. */
+static void add_known(json_t *o, const query_known_model *k)
+{
+    json_object_set_new(o, "alias", text_json(k->alias));
+    json_object_set_new(o, "repository", text_json(k->repo));
+    json_object_set_new(o, "image_size", json_integer(k->px));
+    json_object_set_new(o, "params", json_integer((json_int_t)k->params * 1000000));
+    json_object_set_new(o, "image_gmacs", json_real(k->image_gmacs));
+    json_object_set_new(o, "text_gmacs", json_real(k->text_gmacs));
+    json_object_set_new(o, "cost", json_real(k->image_gmacs / COST_ONE));
+    json_object_set_new(o, "imagenet", k->imagenet > 0 ? json_real(k->imagenet) : json_null());
+    json_object_set_new(o, "flickr30k", k->flickr > 0 ? json_real(k->flickr) : json_null());
+    json_object_set_new(o, "licence", text_json(k->licence));
+}
+
 /* One model: `name` is what --model takes; `m` its row in the library or NULL; dir NULL when its files are gone. */
 static void print_model(listing *l, const char *name, const char *dir, int dim, const store_model *m)
 {
@@ -66,6 +90,7 @@ static void print_model(listing *l, const char *name, const char *dir, int dim, 
         json_object_set_new(object, "dim", json_integer(dim));
         json_object_set_new(object, "photos", json_integer(m ? m->vectors : 0));
         json_object_set_new(object, "current", json_boolean(current));
+        if (query_known_model_find(name)) add_known(object, query_known_model_find(name));
         cli_print_json(stdout, object);
         return;
     }
@@ -78,34 +103,32 @@ static void print_model(listing *l, const char *name, const char *dir, int dim, 
     putchar('\n');
 }
 
+static void print_known(const query_known_model *k, bool here)
+{
+    char name[80], imagenet[16] = "", flickr[16] = "";
+    snprintf(name, sizeof name, k->alias ? "%s (%s)" : "%s", k->name, k->alias);
+    if (k->imagenet > 0) snprintf(imagenet, sizeof imagenet, "%.1f %%", k->imagenet);
+    if (k->flickr > 0) snprintf(flickr, sizeof flickr, "%.1f %%", k->flickr);
+    printf("  %-37s %4d %5d %4d M %6.1f %8s %9s  %s%s\n", name, k->px, k->dim, k->params, k->image_gmacs / COST_ONE, imagenet, flickr,
+           k->licence, here ? ", here" : "");
+}
+
 /* Those that can be pulled. In JSON they stand after the ones that are here, which have "here": true. */
 static void list_known(const listing *l)
 {
-    clip_error ignored;
     if (!l->json)
-        printf("\n  %-36s %4s %5s %7s %7s %9s %10s  %-13s\n", "To pull", "px", "dim", "G/photo", "G/text", "ImageNet", "Flickr30k",
-               "licence");
+        printf("\n  %-37s %4s %5s %6s %6s %8s %9s  %s\n", "To pull", "px", "dim", "params", "cost", "ImageNet", "Flickr30k", "licence");
     for (const query_known_model *k = query_known_models; k->name; k++) {
-        ignored.text[0] = 0;
-        char *dir = cli_model_dir(k->name, &ignored), imagenet[16] = "", flickr[16] = "";
-        if (k->imagenet > 0) snprintf(imagenet, sizeof imagenet, "%.1f %%", k->imagenet);
-        if (k->flickr > 0) snprintf(flickr, sizeof flickr, "%.1f %%", k->flickr);
+        clip_error ignored = {0};
+        char *dir = cli_model_dir(k->name, &ignored);
         if (!l->json) {
-            printf("  %-36s %4d %5d %7.2f %7.2f %9s %10s  %-13s%s\n", k->name, k->px, k->dim, k->image_gmacs, k->text_gmacs,
-                   imagenet, flickr, k->licence, dir ? " here" : "");
+            print_known(k, dir != NULL);
         } else if (!dir) {
             json_t *o = json_object();
             json_object_set_new(o, "name", text_json(k->name));
-            json_object_set_new(o, "alias", text_json(k->alias));
-            json_object_set_new(o, "repository", text_json(k->repo));
             json_object_set_new(o, "here", json_false());
             json_object_set_new(o, "dim", json_integer(k->dim));
-            json_object_set_new(o, "image_size", json_integer(k->px));
-            json_object_set_new(o, "image_gmacs", json_real(k->image_gmacs));
-            json_object_set_new(o, "text_gmacs", json_real(k->text_gmacs));
-            json_object_set_new(o, "imagenet", k->imagenet > 0 ? json_real(k->imagenet) : json_null());
-            json_object_set_new(o, "flickr30k", k->flickr > 0 ? json_real(k->flickr) : json_null());
-            json_object_set_new(o, "licence", text_json(k->licence));
+            add_known(o, k);
             cli_print_json(stdout, o);
         }
         free(dir);
@@ -131,24 +154,25 @@ static void list_folder(listing *l, const char *name, const char *dir)
 /* The user's models folder: NAME, or PUBLISHER/NAME one level deeper. */
 static void list_installed(listing *l, const char *base, const char *prefix, int depth)
 {
+    static const char partial[] = ".partial"; /* see model_folder.h */
     struct dirent **entries = NULL;
     int n = scandir(base, &entries, NULL, alphasort);
     for (int i = 0; i < n; i++) {
-        clip_error ignored = {0};
-        size_t letters = strlen(entries[i]->d_name);
-        bool partial = letters > 8 && strcmp(entries[i]->d_name + letters - 8, ".partial") == 0; /* see pull.c */
-        char *name = NULL, *below = NULL, *dir = NULL;
-        if (entries[i]->d_name[0] != '.' && !partial && asprintf(&name, "%s%s", prefix, entries[i]->d_name) >= 0) {
-            if ((dir = cli_model_dir(name, &ignored))) list_folder(l, name, dir);
-            else if (depth && asprintf(&below, "%s/%s", base, entries[i]->d_name) >= 0) {
-                char *deeper = NULL;
-                if (asprintf(&deeper, "%s/", name) >= 0) list_installed(l, below, deeper, depth - 1);
-                free(deeper);
-                free(below);
-            }
+        const char *entry = entries[i]->d_name;
+        size_t letters = strlen(entry), m = sizeof partial - 1;
+        bool hidden = entry[0] == '.' || (letters > m && strcmp(entry + letters - m, partial) == 0);
+        char *below = hidden ? NULL : query_path_join(base, entry), *name = NULL, *deeper = NULL;
+        if (below && asprintf(&name, "%s%s", prefix, entry) < 0) name = NULL;
+        if (name && (query_file_exists(below, "open_clip_config.json") || query_file_exists(below, "config.json"))) {
+            char *real = cli_absolute(below);
+            if (real) list_folder(l, name, real);
+            free(real);
+        } else if (name && depth && asprintf(&deeper, "%s/", name) >= 0) {
+            list_installed(l, below, deeper, depth - 1);
         }
+        free(deeper);
         free(name);
-        free(dir);
+        free(below);
         free(entries[i]);
     }
     free(entries);
@@ -292,22 +316,34 @@ static int command_pull(cli *c, const char *name, bool force, int timeout)
     return query_pull(c, &source, &(query_pull_options){.force = force, .timeout = timeout});
 }
 
+static int command_import(cli *c, const char *path, query_import_options *o, int activation)
+{
+    o->gelu = activation < 0 ? CLIP_GELU_UNKNOWN : activation == 0 ? CLIP_GELU_QUICK : CLIP_GELU_EXACT;
+    return query_import_model(c, path, o);
+}
+
 int query_command_model(struct cli *c, int argc, char **argv)
 {
     bool json = false, force = false;
-    int timeout = 30;
+    int timeout = 30, activation = -1;
+    query_import_options import = {0};
     const cli_option options[] = {
         {"json", 0, CLI_FLAG, NULL, "print JSON", &json},
-        {"force", 0, CLI_FLAG, NULL, "pull: fetch it again, even if it is here or in Hugging Face's cache", &force},
+        {"force", 0, CLI_FLAG, NULL, "pull, import: replace what is here; pull also leaves Hugging Face's cache alone", &force},
         {"timeout", 0, CLI_INT, "N", "pull: seconds without a byte that break a connection; 30", &timeout},
+        {"name", 0, CLI_STRING, "NAME", "import: what the model is called; the file's name", &import.name},
+        {"activation", 0, CLI_CHOICE, "quickgelu|gelu", "import: of both towers, where the file does not tell", &activation},
+        {"tokenizer", 0, CLI_STRING, "DIR", "import: the folder with the model's vocabulary", &import.tokenizer},
         {0}};
     int first, status = cli_parse(c, &usage, options, argc, argv, &first);
     if (status >= 0) return status;
+    import.force = force;
     int n = argc - first;
     const char *what = n ? argv[first] : "list";
     if (strcmp(what, "list") == 0 && n <= 1) return command_list(c, json);
     if (strcmp(what, "info") == 0 && n <= 2) return command_info(c, n == 2 ? argv[first + 1] : NULL, json);
     if (strcmp(what, "pull") == 0 && n == 2) return command_pull(c, argv[first + 1], force, timeout);
+    if (strcmp(what, "import") == 0 && n == 2) return command_import(c, argv[first + 1], &import, activation);
     if (strcmp(what, "use") == 0 && n == 2) return command_use(c, argv[first + 1]);
-    return cli_misuse(&usage, "it is list, info [NAME|DIR], pull NAME, or use NAME");
+    return cli_misuse(&usage, "it is list, info [NAME|DIR], pull NAME, import FILE, or use NAME");
 }

@@ -9,6 +9,7 @@ typedef struct query_known_model {
     const char *alias;          /* OpenAI's own name, or NULL */
     const char *repo;           /* on the hub */
     int px, dim;
+    int params;                 /* of both towers, millions */
     double image_gmacs, text_gmacs;
     double imagenet;            /* zero-shot top-1, per cent; 0: not known here */
     double flickr;              /* Flickr30k, photo from caption, R@1, per cent; 0: not known here */
@@ -19,6 +20,9 @@ extern const query_known_model query_known_models[];
 
 /* By name or alias, letter case ignored; NULL when it is none of them. */
 const query_known_model *query_known_model_find(const char *name);
+
+/* Whether a model of the user's may be called so: NAME or PUBLISHER/NAME of harmless letters, and nothing that means something. */
+bool query_model_name_fits(const char *name);
 
 /* What `model pull` was asked for. */
 typedef struct query_model_source {

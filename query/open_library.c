@@ -122,6 +122,19 @@ static int report_empty(query_library *l)
     return err.text[0] ? 2 : 1;
 }
 
+/* A model that was added later answers for what it has seen so far. Only another model can tell how much there is, because
+ * what no model could read is none's. */
+static void say_if_incomplete(const query_library *l, const store_model *models, size_t n)
+{
+    int64_t most = 0;
+    char have[32], all[32];
+    for (size_t i = 0; i < n; i++)
+        if (models[i].vectors > most) most = models[i].vectors;
+    if (l->model.vectors < most)
+        cli_say(l->c, "the model %s covers %s of %s photos so far; clipsearch index --model %s goes on", l->model.name,
+                cli_count(l->model.vectors, have), cli_count(most, all), l->model.name);
+}
+
 int query_library_open(query_library *l, cli *c)
 {
     store_error err = {0};
@@ -134,6 +147,7 @@ int query_library_open(query_library *l, cli *c)
     else if (!n) status = report_empty(l);
     else status = c->model ? choose_named(l, models, n) : choose_current(l, models, n);
     if (!status && !l->model.vectors) status = report_empty(l);
+    if (!status) say_if_incomplete(l, models, n);
     free(models);
     return status;
 }

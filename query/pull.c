@@ -1,27 +1,24 @@
-/* pull.c: which files make a model, where they come from, and how they become one at once.
+/* pull.c: which files make a model, and where they come from. model_folder.c makes them appear at once.
  *
- *     models/NAME.partial/           what is being fetched; left there after a break, gone on with by the same command
- *         revision                   the commit that the first answer named: all files are of that one
- *         lock                       held while a pull runs
- *     models/NAME/                   appears by one rename, after the engine has opened it
+ *     models/NAME.partial/revision   the commit that the first answer named: all files are of that one
  *
- * The files, open_clip's form first because repositories that hold both keep the hub's own description of the other in
- * config.json; the weights last, so that what is missing is known before gigabytes have come:
- *     open_clip_config.json, open_clip_model.safetensors      config.json, preprocessor_config.json if any, model.safetensors
- *     vocab.json and merges.txt, or tokenizer.json            the same
+ * The files; the weights come last, so that what is missing is known before gigabytes have come, and of several kinds of them
+ * the first that is there (`weights` below):
+ *     open_clip_config.json          config.json, preprocessor_config.json if any
+ *     vocab.json and merges.txt, or tokenizer.json
+ *     weights as safetensors in one file, or in several that an index lists, or as PyTorch's .bin, which is turned into safetensors
  *
  * The hub's own cache, as its programs lay it out: models--OWNER--REPO/refs/REVISION holds a commit,
  * models--OWNER--REPO/snapshots/COMMIT/ the files. A model that is there becomes a folder of links to them. */
 #include "query/pull.h"
 
 #include "query/download.h"
+#include "query/model_folder.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -33,73 +30,20 @@ typedef struct pull {
     const cli *c;
     const query_model_source *source;
     const query_pull_options *o;
-    char *dest, *partial, *endpoint, *snapshot; /* snapshot: in the cache, or NULL */
+    query_model_folder folder;
+    char *endpoint, *snapshot;                  /* snapshot: in the cache, or NULL */
     char revision[100];
     bool pinned;                                /* revision is a commit that the hub named */
-    int lock;
     query_downloader *d;
     clip_error err;
 } pull;
-
-static char *join(const char *a, const char *b)
-{
-    char *path = NULL;
-    return a && b && asprintf(&path, "%s/%s", a, b) >= 0 ? path : NULL;
-}
-
-static bool exists(const char *dir, const char *name)
-{
-    char *path = join(dir, name);
-    bool there = path && access(path, R_OK) == 0;
-    free(path);
-    return there;
-}
-
-/* ---- folders ---- */
-
-/* Every folder of the path, the last one included. */
-static bool make_folders(const char *path)
-{
-    char *copy = strdup(path);
-    bool ok = copy != NULL;
-    for (char *p = copy ? copy + 1 : NULL; ok && p; ) {
-        char *slash = strchr(p, '/');
-        if (slash) *slash = 0;
-        ok = mkdir(copy, 0777) == 0 || errno == EEXIST;
-        if (slash) *slash = '/';
-        p = slash ? slash + 1 : NULL;
-    }
-    free(copy);
-    return ok;
-}
-
-/* A model's folder holds files and links, never folders: what else is there stays, and the folder with it. */
-static void remove_folder(const char *dir)
-{
-    DIR *entries = opendir(dir);
-    for (struct dirent *e; entries && (e = readdir(entries)); )
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0) unlinkat(dirfd(entries), e->d_name, 0);
-    if (entries) closedir(entries);
-    rmdir(dir);
-}
-
-static bool open_partial(pull *p)
-{
-    char *lock = join(p->partial, "lock");
-    if (!lock || !make_folders(p->partial) || (p->lock = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0666)) < 0)
-        snprintf(p->err.text, sizeof p->err.text, "%.400s: %s", p->partial, strerror(errno));
-    else if (flock(p->lock, LOCK_EX | LOCK_NB))
-        snprintf(p->err.text, sizeof p->err.text, "%.300s: another clipsearch is fetching this model", p->partial);
-    free(lock);
-    return !p->err.text[0];
-}
 
 /* ---- files ---- */
 
 static void pin(pull *p)
 {
     const char *commit = query_download_commit(p->d);
-    char *path = join(p->partial, "revision");
+    char *path = query_path_join(p->folder.partial, "revision");
     FILE *f = !p->pinned && commit[0] && path ? fopen(path, "w") : NULL;
     if (f) {
         p->pinned = fputs(commit, f) >= 0;
@@ -112,7 +56,7 @@ static void pin(pull *p)
 /* The commit of an earlier, broken run; without one, what it left may be of any. */
 static void read_pin(pull *p)
 {
-    char *path = join(p->partial, "revision");
+    char *path = query_path_join(p->folder.partial, "revision");
     FILE *f = path ? fopen(path, "r") : NULL;
     char commit[41] = "";
     if (f) {
@@ -125,7 +69,7 @@ static void read_pin(pull *p)
 
 static query_download_result download(pull *p, const char *file, int64_t most)
 {
-    char revision[3 * sizeof p->revision], *to = revision, *url = NULL, *path = join(p->partial, file), size[32];
+    char revision[3 * sizeof p->revision], *to = revision, *url = NULL, *path = query_path_join(p->folder.partial, file), size[32];
     query_download_result r = QUERY_DOWNLOAD_FAILED;
     struct stat st;
     for (const char *s = p->revision; *s; s++) /* the one letter of a revision that would divide the address */
@@ -150,7 +94,7 @@ static query_download_result download(pull *p, const char *file, int64_t most)
 static query_download_result get(pull *p, const char *file, int64_t most)
 {
     if (p->snapshot) {
-        char *from = join(p->snapshot, file), *to = join(p->partial, file);
+        char *from = query_path_join(p->snapshot, file), *to = query_path_join(p->folder.partial, file);
         query_download_result r = QUERY_DOWNLOADED;
         if (!from || !to || access(from, R_OK)) r = QUERY_DOWNLOAD_MISSING;
         else if ((unlink(to) && errno != ENOENT) || symlink(from, to)) r = QUERY_DOWNLOAD_FAILED;
@@ -159,7 +103,7 @@ static query_download_result get(pull *p, const char *file, int64_t most)
         free(to);
         return r;
     }
-    if (p->pinned && exists(p->partial, file)) return QUERY_DOWNLOADED;
+    if (p->pinned && query_file_exists(p->folder.partial, file)) return QUERY_DOWNLOADED;
     return download(p, file, most);
 }
 
@@ -180,18 +124,103 @@ static bool get_vocabulary(pull *p)
     return r == QUERY_DOWNLOAD_MISSING && need(p, "tokenizer.json", WORDS_BYTES);
 }
 
+/* ---- weights ---- */
+
+/* In the order in which they are taken, with the configuration that each goes by. */
+typedef enum weights_kind { WHOLE, SHARDED, PICKLED } weights_kind;
+static const struct { const char *config, *file; weights_kind kind; } weights[] = {
+    {"open_clip_config.json", "open_clip_model.safetensors", WHOLE},
+    {"config.json", "model.safetensors", WHOLE},
+    {"open_clip_config.json", "open_clip_model.safetensors.index.json", SHARDED},
+    {"config.json", "model.safetensors.index.json", SHARDED},
+    {"open_clip_config.json", "open_clip_pytorch_model.bin", PICKLED},
+    {"config.json", "pytorch_model.bin", PICKLED},
+};
+enum { WEIGHTS = sizeof weights / sizeof *weights, MAX_SHARDS = 64 };
+
+/* The names come from elsewhere and become addresses and paths. */
+static bool is_shard_name(const char *name)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.", end[] = ".safetensors";
+    size_t n = name ? strlen(name) : 0, m = sizeof end - 1;
+    return n > m && n < 200 && name[0] != '.' && strspn(name, letters) == n && strcmp(name + n - m, end) == 0;
+}
+
+static bool get_shards(pull *p, const char *index)
+{
+    char *path = query_path_join(p->folder.partial, index);
+    const char *tensor, *names[MAX_SHARDS];
+    json_t *root = path ? json_load_file(path, JSON_REJECT_DUPLICATES, NULL) : NULL, *name;
+    size_t n = 0;
+    bool ok = json_is_object(json_object_get(root, "weight_map"));
+    json_object_foreach(json_object_get(root, "weight_map"), tensor, name) {
+        size_t i = 0;
+        const char *file = json_string_value(name);
+        ok = ok && is_shard_name(file);
+        while (ok && i < n && strcmp(names[i], file) != 0) i++;
+        if (ok && i == n && (ok = n < MAX_SHARDS)) names[n++] = file;
+    }
+    if (!ok) snprintf(p->err.text, sizeof p->err.text, "%.100s/%s does not say which files the model is in", p->source->repo, index);
+    for (size_t i = 0; ok && i < n; i++) ok = need(p, names[i], WEIGHTS_BYTES);
+    json_decref(root);
+    free(path);
+    return ok;
+}
+
+/* PyTorch's file becomes one that can be mapped; what an interrupted run left of that goes first. */
+static bool turn_into_safetensors(pull *p, const char *file)
+{
+    char *from = query_path_join(p->folder.partial, file), *to[2] = {query_path_join(p->folder.partial, "open_clip_model.safetensors"),
+                                                                     query_path_join(p->folder.partial, "model.safetensors")};
+    bool ok = from && to[0] && to[1];
+    for (int i = 0; ok && i < 2; i++) unlink(to[i]);
+    if (!ok) snprintf(p->err.text, sizeof p->err.text, "memory ran out");
+    ok = ok && clip_model_import(from, p->folder.partial, p->folder.partial, CLIP_GELU_UNKNOWN, &p->err) == CLIP_OK;
+    if (ok) unlink(from);
+    for (int i = 0; i < 2; i++) free(to[i]);
+    free(from);
+    return ok;
+}
+
+/* Hugging Face's form, which a repository in open_clip's is asked for only where that has no weights as safetensors. */
+static query_download_result get_hub_config(pull *p, bool needed)
+{
+    query_download_result r = needed ? get(p, "config.json", CONFIG_BYTES) : may_have(p, "config.json", CONFIG_BYTES);
+    if (r == QUERY_DOWNLOADED && may_have(p, "preprocessor_config.json", CONFIG_BYTES) == QUERY_DOWNLOAD_FAILED) return QUERY_DOWNLOAD_FAILED;
+    return r;
+}
+
+static bool get_weights(pull *p, int i)
+{
+    if (weights[i].kind == SHARDED) return get_shards(p, weights[i].file);
+    return weights[i].kind == WHOLE || turn_into_safetensors(p, weights[i].file);
+}
+
 static bool get_model(pull *p)
 {
-    query_download_result r = may_have(p, "open_clip_config.json", CONFIG_BYTES);
-    if (r == QUERY_DOWNLOAD_FAILED || !(r == QUERY_DOWNLOADED || need(p, "config.json", CONFIG_BYTES)) || !get_vocabulary(p))
-        return false;
-    if (r == QUERY_DOWNLOADED) {
-        r = may_have(p, "open_clip_model.safetensors", WEIGHTS_BYTES);
-        if (r != QUERY_DOWNLOAD_MISSING) return r == QUERY_DOWNLOADED;
-        if (!need(p, "config.json", CONFIG_BYTES)) return false;
+    query_download_result open_clip = may_have(p, "open_clip_config.json", CONFIG_BYTES), hub = QUERY_DOWNLOAD_MISSING;
+    bool asked = open_clip == QUERY_DOWNLOAD_MISSING;
+    if (asked) hub = get_hub_config(p, true);
+    if (open_clip == QUERY_DOWNLOAD_FAILED || (asked && hub != QUERY_DOWNLOADED) || !get_vocabulary(p)) return false;
+    for (int i = 0; i < WEIGHTS; i++) {
+        bool of_open_clip = weights[i].config[0] == 'o';
+        if (!of_open_clip && !asked && (asked = true) && (hub = get_hub_config(p, false)) == QUERY_DOWNLOAD_FAILED) return false;
+        if ((of_open_clip ? open_clip : hub) != QUERY_DOWNLOADED) continue;
+        query_download_result r = may_have(p, weights[i].file, weights[i].kind == SHARDED ? CONFIG_BYTES : WEIGHTS_BYTES);
+        if (r != QUERY_DOWNLOAD_MISSING) return r == QUERY_DOWNLOADED && get_weights(p, i);
     }
-    return may_have(p, "preprocessor_config.json", CONFIG_BYTES) != QUERY_DOWNLOAD_FAILED &&
-           need(p, "model.safetensors", WEIGHTS_BYTES);
+    snprintf(p->err.text, sizeof p->err.text, "%.150s: a configuration, but no weights: neither safetensors nor PyTorch's .bin", p->source->repo);
+    return false;
+}
+
+/* Asked of the cache, before a broken download is given up for it. */
+static bool is_complete(const char *dir)
+{
+    bool there = false;
+    for (int i = 0; i < WEIGHTS && !there; i++)
+        there = query_file_exists(dir, weights[i].config) && query_file_exists(dir, weights[i].file);
+    return there && ((query_file_exists(dir, "vocab.json") && query_file_exists(dir, "merges.txt")) ||
+                     query_file_exists(dir, "tokenizer.json"));
 }
 
 /* ---- the hub's cache ---- */
@@ -221,53 +250,14 @@ static char *find_snapshot(const query_model_source *s)
     return absolute;
 }
 
-/* ---- becoming a model ---- */
-
-static bool opens(pull *p)
-{
-    clip_model *m = NULL;
-    bool ok = clip_model_open(p->partial, &m, &p->err) == CLIP_OK;
-    clip_model_close(m);
-    return ok;
-}
-
-static bool install(pull *p)
-{
-    static const char *const ours[] = {"lock", "revision", "open_clip_model.safetensors.part", "open_clip_model.safetensors.etag",
-                                       "model.safetensors.part", "model.safetensors.etag"};
-    char *old = NULL;
-    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
-        char *path = join(p->partial, ours[i]);
-        if (path) unlink(path);
-        free(path);
-    }
-    if (asprintf(&old, "%s.old", p->dest) < 0) return snprintf(p->err.text, sizeof p->err.text, "memory ran out"), false;
-    bool replaced = rename(p->dest, old) == 0, ok = rename(p->partial, p->dest) == 0;
-    if (!ok) {
-        snprintf(p->err.text, sizeof p->err.text, "%.400s: %s", p->dest, strerror(errno));
-        if (replaced && rename(old, p->dest)) cli_warn("what was in %s is in %s now", p->dest, old);
-    } else if (replaced) {
-        remove_folder(old);
-    }
-    free(old);
-    return ok;
-}
-
-/* Asked before a broken download is given up for it. */
-static bool is_complete(const char *dir)
-{
-    bool weights = (exists(dir, "open_clip_config.json") && exists(dir, "open_clip_model.safetensors")) ||
-                   (exists(dir, "config.json") && exists(dir, "model.safetensors"));
-    return weights && ((exists(dir, "vocab.json") && exists(dir, "merges.txt")) || exists(dir, "tokenizer.json"));
-}
+/* ---- all of it ---- */
 
 static bool from_cache(pull *p)
 {
-    if (!is_complete(p->snapshot)) return snprintf(p->err.text, sizeof p->err.text, "it is not complete"), false;
-    if (!open_partial(p)) return false;
-    bool ok = get_model(p) && opens(p);
-    if (!ok) remove_folder(p->partial);
-    return ok && install(p);
+    bool ok = query_model_folder_open(&p->folder, &p->err) && get_model(p) && query_model_folder_opens(&p->folder, &p->err);
+    if (ok) return query_model_folder_install(&p->folder, &p->err);
+    query_model_folder_discard(&p->folder);
+    return false;
 }
 
 static bool from_hub(pull *p)
@@ -275,16 +265,15 @@ static bool from_hub(pull *p)
     query_download_options o = {.token = cli_hub_token(), .timeout = p->o->timeout,
                                 .progress = !p->c->quiet && isatty(STDERR_FILENO)};
     char found[sizeof p->err.text];
-    if (!query_downloader_create(&o, &p->d, &p->err) || !open_partial(p)) return false;
+    if (!query_downloader_create(&o, &p->d, &p->err) || !query_model_folder_open(&p->folder, &p->err)) return false;
     if (p->o->force) { /* nothing of an earlier run */
-        remove_folder(p->partial);
-        close(p->lock);
-        if (!open_partial(p)) return false;
+        query_model_folder_discard(&p->folder);
+        if (!query_model_folder_open(&p->folder, &p->err)) return false;
     }
     read_pin(p);
     if (!get_model(p)) return false;
-    if (opens(p)) return install(p);
-    remove_folder(p->partial);
+    if (query_model_folder_opens(&p->folder, &p->err)) return query_model_folder_install(&p->folder, &p->err);
+    query_model_folder_discard(&p->folder);
     memcpy(found, p->err.text, sizeof found);
     snprintf(p->err.text, sizeof p->err.text, "%.100s cannot be used and was not kept: %.300s", p->source->repo, found);
     return false;
@@ -292,37 +281,32 @@ static bool from_hub(pull *p)
 
 int query_pull(const cli *c, const query_model_source *source, const query_pull_options *o)
 {
-    pull p = {.c = c, .source = source, .o = o, .lock = -1};
-    char *home = cli_data_home();
+    pull p = {.c = c, .source = source, .o = o};
     bool ok = false;
     memcpy(p.revision, source->revision, sizeof p.revision);
     p.endpoint = cli_hub_endpoint();
-    if (!home || asprintf(&p.dest, "%s/models/%s", home, source->name) < 0) p.dest = NULL;
-    if (!p.dest || asprintf(&p.partial, "%s.partial", p.dest) < 0) p.partial = NULL;
-    if (!p.partial || !p.endpoint) {
+    if (!query_model_folder_init(&p.folder, source->name, &p.err) || !p.endpoint) {
         snprintf(p.err.text, sizeof p.err.text, "memory ran out");
-    } else if (!o->force && access(p.dest, F_OK) == 0) {
+    } else if (!o->force && access(p.folder.dest, F_OK) == 0) {
         cli_say(c, "%s is here already; --force fetches it again", source->name);
         ok = true;
     } else {
         if (!o->force && (p.snapshot = find_snapshot(source))) {
-            if ((ok = from_cache(&p))) cli_say(c, "%s is used from %s", source->name, p.snapshot);
+            if (!is_complete(p.snapshot)) snprintf(p.err.text, sizeof p.err.text, "it is not complete");
+            else ok = from_cache(&p);
+            if (ok) cli_say(c, "%s is used from %s", source->name, p.snapshot);
             else if (c->verbose) cli_warn("%s is of no use: %s", p.snapshot, p.err.text);
             free(p.snapshot);
             p.snapshot = NULL;
         }
         if (!ok) {
-            if (p.lock >= 0) close(p.lock), p.lock = -1;
             p.err.text[0] = 0;
             ok = from_hub(&p);
         }
         if (ok) cli_say(c, "%s is here: clipsearch index --model %s", source->name, source->name);
     }
-    if (p.lock >= 0) close(p.lock);
     query_downloader_destroy(p.d);
-    free(home);
-    free(p.dest);
-    free(p.partial);
+    query_model_folder_finish(&p.folder);
     free(p.endpoint);
     return ok ? 0 : cli_fail("%s", p.err.text);
 }

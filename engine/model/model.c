@@ -48,6 +48,14 @@ static clip_status read_file(const char *dir, const char *name, clip_text_file *
     return s;
 }
 
+/* In one file, or in several that an index lists. */
+static bool has_weights(const char *dir, const char *name)
+{
+    char index[64];
+    snprintf(index, sizeof index, "%s.index.json", name);
+    return exists(dir, name) || exists(dir, index);
+}
+
 /* ---- opening ---------------------------------------------------------------------------------------------------- */
 
 /* One file, or where there is none the several that an index names. */
@@ -71,7 +79,7 @@ static clip_status open_files(clip_model *m, clip_text_file files[2], clip_error
     char name[512];
     clip_status s;
     if (exists(m->dir, "open_clip_config.json") &&
-        (exists(m->dir, "open_clip_model.safetensors") || !exists(m->dir, "model.safetensors"))) {
+        (has_weights(m->dir, "open_clip_model.safetensors") || !has_weights(m->dir, "model.safetensors"))) {
         snprintf(name, sizeof name, "%s/open_clip_config.json", m->dir);
         s = read_file(m->dir, "open_clip_config.json", &files[0], err);
         if (!s) s = clip_config_parse_open_clip(name, files[0].bytes, files[0].n, &m->config, err);

@@ -12,15 +12,14 @@
  * times its length in memory. The file is mapped, because a search touches only the text tower's pages. */
 #include "engine/model/safetensors.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
+
+#include "engine/model/map.h"
 
 #define MAX_HEADER ((uint64_t)4 << 20)
 
@@ -198,30 +197,11 @@ clip_status clip_safetensors_parse(const char *name, const void *bytes, size_t n
     return st;
 }
 
-static clip_status map_file(const char *path, void **map, size_t *length, clip_error *err)
-{
-    struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) return clip_fail(err, CLIP_E_IO, "%s: %s", path, strerror(errno));
-    clip_status s = CLIP_OK;
-    if (fstat(fd, &st)) s = clip_fail(err, CLIP_E_IO, "%s: %s", path, strerror(errno));
-    else if (!S_ISREG(st.st_mode)) s = clip_fail(err, CLIP_E_FORMAT, "%s: not a regular file", path);
-    else if (st.st_size < 10) s = clip_fail(err, CLIP_E_FORMAT, "%s: %lld bytes are no safetensors file", path, (long long)st.st_size);
-    else if ((uint64_t)st.st_size > PTRDIFF_MAX) s = clip_fail(err, CLIP_E_LIMIT, "%s: too large for this machine", path);
-    else {
-        *length = (size_t)st.st_size;
-        *map = mmap(NULL, *length, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (*map == MAP_FAILED) s = clip_fail(err, CLIP_E_IO, "%s: cannot be mapped: %s", path, strerror(errno));
-    }
-    close(fd);
-    return s;
-}
-
 clip_status clip_safetensors_open(const char *path, clip_safetensors **out, clip_error *err)
 {
     void *map = NULL;
     size_t length = 0;
-    clip_status st = map_file(path, &map, &length, err);
+    clip_status st = clip_file_map(path, 10, "safetensors file", &map, &length, err);
     if (st) return st;
     st = clip_safetensors_parse(path, map, length, out, err);
     if (st) munmap(map, length);

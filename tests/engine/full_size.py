@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Full-size towers with random weights, ours against PyTorch: full_size.py ENCODE_DUMP [--threads N] [--precision P] [NAME...]
+"""Full-size towers with random weights, ours against PyTorch: full_size.py ENCODE_DUMP [--threads N] [--images N] [--index CLIPSEARCH] [--precision P] [NAME...]
 
 NAME is open_clip's (ViT-B-32-quickgelu, ViT-L-14, RN50-quickgelu, ViT-B-16-SigLIP, ...), or hf:NAME for the same sizes in Hugging Face's form. Each model is
 made with a fixed seed, written to a temporary folder, run by PyTorch and by ENCODE_DUMP (tests/engine/encode_dump.c, in the
@@ -19,6 +19,8 @@ TEXTS = ["a bird on a tree trunk", "a photo of a dog", "two people walking along
 
 
 HALVES = {"mean": [0.5] * 3, "std": [0.5] * 3, "resize_mode": "squash"}  # what open_clip has beside the pretrained weights
+ALL = ["RN50-quickgelu", "RN101-quickgelu", "RN50x4-quickgelu", "RN50x16-quickgelu", "RN50x64-quickgelu", "ViT-B-32-quickgelu",
+       "ViT-B-16-quickgelu", "ViT-L-14-quickgelu", "ViT-L-14-336-quickgelu", "ViT-H-14"]
 
 
 def write_vocabulary(folder):
@@ -84,32 +86,45 @@ def make_huggingface(name, folder, dtype):
             lambda t: unit(feature(model.get_text_features(input_ids=t)), dim=-1))
 
 
-def encode(model, folder, size, images, texts, siglip):
-    rows = torch.randint(0, 256, (8, size, size, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
-    rows = (rows.float() * 0.2 + torch.linspace(0, 200, 8).view(8, 1, 1, 1)).clamp(0, 255).to(torch.uint8)
+def encode(model, folder, size, images, texts, siglip, n):
+    rows = torch.randint(0, 256, (n, size, size, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    rows = (rows.float() * 0.2 + torch.linspace(0, 200, n).view(n, 1, 1, 1)).clamp(0, 255).to(torch.uint8)
     rows.numpy().tofile(f"{folder}/rows.u8")
     open(f"{folder}/texts.txt", "w").write("\n".join(TEXTS) + "\n")
     mean, std = (torch.tensor(HALVES[k.lower()] if siglip else getattr(open_clip, f"OPENAI_DATASET_{k}")).view(1, 3, 1, 1) for k in ("MEAN", "STD"))
     ids = write_pieces(folder) if siglip else open_clip.SimpleTokenizer()(TEXTS)
     x = (rows.permute(0, 3, 1, 2).float() / 255 - mean) / std
     with torch.no_grad():
-        start, cpu = time.time(), time.process_time()
+        cpu = time.process_time()
         v = images(x)
-        cost = len(rows) / (time.time() - start), (time.process_time() - cpu) * 1000 / len(rows)
+        cost = (time.process_time() - cpu) / len(rows)
         return v.numpy(), texts(ids).numpy(), cost
+
+
+def index_peak(program, folder):
+    """What `clipsearch index` of a few photos with the model takes at most, in MB, by GNU time: wait4 would count this process too."""
+    from PIL import Image
+    os.mkdir(f"{folder}/photos")
+    for i in range(9):
+        Image.effect_noise((1200, 900), 30 + i).convert("RGB").save(f"{folder}/photos/{i}.jpg")
+    run = subprocess.run(["/usr/bin/time", "-f", "%M", program, "index", "--db", f"{folder}/library.db", "--quiet", "--no-config", "--model",
+                          folder, f"{folder}/photos"], check=True, capture_output=True, text=True)
+    return int(run.stderr.split()[-1]) / 1024
 
 
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("encode_dump")
-    p.add_argument("names", nargs="*", default=["ViT-B-32-quickgelu", "hf:ViT-B-32", "ViT-L-14"])
+    p.add_argument("names", nargs="*", default=ALL, help="open_clip's names; default: the paper's nine and ViT-H-14")
     p.add_argument("--threads", type=int, default=1)
+    p.add_argument("--images", type=int, default=8)
+    p.add_argument("--index", metavar="CLIPSEARCH", help="also measure the peak memory of indexing with this program")
     p.add_argument("--precision", default="f32")
     p.add_argument("--dtype", default="float16", choices=["float32", "float16", "bfloat16"], help="of the weight file")
     a = p.parse_intermixed_args()
     torch.set_num_threads(a.threads)
-    print("| model | weights | cosine, image / text, least | max abs error, image / text | images/s ours / PyTorch | CPU ms an image, ours / PyTorch | peak MB |")
-    print("|---|---|---|---|---|---|---|")
+    print("| model | weights | least cosine, image / text | largest error, image / text | CPU s a photo, ours / PyTorch | peak memory |" + (" of index |" if a.index else ""))
+    print("|---|---|---|---|---|---|" + ("---|" if a.index else ""))
     for name in a.names:
         torch.manual_seed(0)
         with tempfile.TemporaryDirectory() as folder:
@@ -119,16 +134,17 @@ def main():
             siglip = "SigLIP" in name
             if not siglip:
                 write_vocabulary(folder)
-            want_i, want_t, (rate, cpu) = encode(model, folder, size, images, texts, siglip)
+            want_i, want_t, cpu = encode(model, folder, size, images, texts, siglip, a.images)
             del model, images, texts
             run = subprocess.run([a.encode_dump, folder, f"{folder}/out.f32", "--threads", str(a.threads), "--batch", "8",
-                                  "--repeat", "3", "--precision", a.precision, "--rows", f"{folder}/rows.u8",
+                                  "--repeat", "2", "--precision", a.precision, "--rows", f"{folder}/rows.u8",
                                   "--texts", f"{folder}/texts.txt"], check=True, capture_output=True, text=True)
+            indexing = f" {index_peak(a.index, folder):,.0f} MB |" if a.index else ""
             got = np.fromfile(f"{folder}/out.f32", "f4").reshape(-1, want_i.shape[1])
         got_i, got_t = got[:len(want_i)], got[len(want_i):]
-        own = re.search(r"photos: .*?([\d.]+) a second; ([\d.]+) ms.*peak ([\d.]+)", run.stderr)
+        own = re.search(r"photos: .*?; ([\d.]+) ms.*peak ([\d.]+)", run.stderr)
         print(f"| {name} | {a.dtype} | {(got_i * want_i).sum(1).min():.7f} / {(got_t * want_t).sum(1).min():.7f} "
-              f"| {abs(got_i - want_i).max():.1e} / {abs(got_t - want_t).max():.1e} | {float(own[1]):.1f} / {rate:.1f} | {float(own[2]):.0f} / {cpu:.0f} | {own[3]} |",
+              f"| {abs(got_i - want_i).max():.1e} / {abs(got_t - want_t).max():.1e} | {float(own[1]) / 1000:.3f} / {cpu:.3f} | {float(own[2]):,.0f} MB |{indexing}",
               flush=True)
 
 

@@ -137,6 +137,19 @@ static void write_tensor(FILE *f, const made_tensor *t)
     }
 }
 
+uint8_t *made_numbers(const char *name, const char *dtype, int dims, const int64_t *size, size_t *bytes)
+{
+    made_tensor t = {.dims = dims, .count = 1};
+    char *numbers = NULL;
+    FILE *f = must(open_memstream(&numbers, bytes));
+    snprintf(t.name, sizeof t.name, "%s", name);
+    snprintf(t.dtype, sizeof t.dtype, "%s", dtype);
+    for (int i = 0; i < dims; i++) t.size[i] = (long)size[i], t.count *= (size_t)size[i];
+    write_tensor(f, &t);
+    fclose(f);
+    return (uint8_t *)numbers;
+}
+
 /* ---- files ------------------------------------------------------------------------------------------------------ */
 
 static made_tensor *read_list(const char *path, size_t *count)
@@ -187,7 +200,7 @@ static void write_weights(const char *list, const char *path)
 }
 
 /* CLIP's alphabet: printable bytes stand for themselves, the others for U+0100 and on; ids in that order. */
-static void write_vocabulary(const char *dir)
+void made_vocabulary(const char *dir)
 {
     char *path = join(dir, "vocab.json"), *merges = join(dir, "merges.txt");
     FILE *f = must(fopen(path, "w"));
@@ -250,7 +263,7 @@ static void make_folder(const char *name, const char *dir)
     path = join(dir, hugging ? "model.safetensors" : "open_clip_model.safetensors");
     write_weights(list, path);
     if (strstr(name, "siglip")) write_pieces(dir);
-    else write_vocabulary(dir);
+    else made_vocabulary(dir);
     free(path);
     free(list);
 }

@@ -17,6 +17,10 @@ const char *made_model(const char *name);
 /* A copy of that folder to be spoilt by the caller. */
 const char *made_model_copy(const char *name, const char *as);
 
+/* The numbers of one tensor by the same rule: *bytes of them, freed by the caller. dtype: "F32", "F16", "BF16" or "I64". */
+uint8_t *made_numbers(const char *name, const char *dtype, int dims, const int64_t *size, size_t *bytes);
+
+void made_vocabulary(const char *dir);                  /* of bytes, into a folder that is there */
 uint8_t *made_images(int size);                         /* [MADE_IMAGES][size][size][3]; freed by the caller */
 extern const char *const made_texts[MADE_TEXTS];
 

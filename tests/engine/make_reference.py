@@ -188,13 +188,17 @@ def make_open_clip(name, dtype, vision, text, quick_gelu=False, separate_text=Fa
     write(name, model.state_dict(), dtype, {"open_clip_config.json": {"model_cfg": model_cfg, "preprocess_cfg": preprocess_cfg}}, r)
 
 
-def make_huggingface(name, dtype, act, vision, text, dim=24):
+def huggingface(act, vision, text, dim):
     from transformers import CLIPConfig, CLIPModel
     vision = {"hidden_act": act, "projection_dim": dim, **vision}
     text = {"hidden_act": act, "projection_dim": dim, "vocab_size": VOCAB, "max_position_embeddings": CONTEXT, "eos_token_id": 513,
             "bos_token_id": 512, "pad_token_id": 0, **text}
     torch.manual_seed(0)
-    model = filled(CLIPModel(CLIPConfig(vision_config=vision, text_config=text, projection_dim=dim)))
+    return filled(CLIPModel(CLIPConfig(vision_config=vision, text_config=text, projection_dim=dim))), vision, text
+
+
+def make_huggingface(name, dtype, act, vision, text, dim=24):
+    model, vision, text = huggingface(act, vision, text, dim)
     r, size = Recorder(), vision["image_size"]
     r.tokens("image.embedding", model.vision_model.pre_layrnorm)
     record_blocks(r, "image", model.vision_model.encoder.layers, lambda x: x[:, 0], lambda x: x)
@@ -266,6 +270,22 @@ def lite(variant, size, proj):
 
 SMALL_TEXT = {"width": 48, "heads": 3, "layers": 3}
 HALVES = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5), "resize_mode": "squash"}
+# Sizes from which the rest can be told, for make_torch_files.py: vision, text, QuickGELU, length of a vector.
+ONE_HEAD = {"width": 32, "heads": 1, "layers": 1}
+IMPORTED = {
+    "import_quick_f16": ({"image_size": 32, "layers": 1, "width": 32, "head_width": 32, "patch_size": 16}, ONE_HEAD, True, 16),
+    "import_gelu_f32": ({"image_size": 24, "layers": 2, "width": 16, "head_width": 16, "patch_size": 8, "mlp_ratio": 2.6},
+                        {"width": 16, "heads": 1, "layers": 1}, False, 20),
+    "import_resnet_f16": ({"image_size": 64, "layers": [1, 2, 1, 1], "width": 4, "patch_size": None}, ONE_HEAD, True, 16),
+}
+IMPORTED_HF = ("quick_gelu", dict(image_size=16, patch_size=8, hidden_size=32, intermediate_size=64, num_hidden_layers=1,
+                                  num_attention_heads=2), dict(hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2), 16)
+
+
+def huggingface_model():
+    return huggingface(*IMPORTED_HF)[0]
+
+
 MODELS = {
     "vit_quick_f32": lambda n: make_open_clip(n, torch.float32, {"image_size": 32, "layers": 3, "width": 64, "head_width": 32, "patch_size": 8},
                                               SMALL_TEXT, quick_gelu=True),
@@ -279,6 +299,11 @@ MODELS = {
     "hf_gelu_f32": lambda n: make_huggingface(n, torch.float32, "gelu", dict(image_size=24, patch_size=8, hidden_size=24,
                                               intermediate_size=100, num_hidden_layers=2, num_attention_heads=3),
                                               dict(hidden_size=56, intermediate_size=60, num_hidden_layers=2, num_attention_heads=7)),
+    # The widths of a head in ViT-H/14, and TinyCLIP's 8M/3M with fewer blocks.
+    "vit_head80_f16": lambda n: make_open_clip(n, torch.float16, {"image_size": 28, "layers": 2, "width": 160, "head_width": 80, "patch_size": 14},
+                                               {"width": 64, "heads": 1, "layers": 1}, dim=24),
+    "vit_tiny_f16": lambda n: make_open_clip(n, torch.float16, {"image_size": 32, "layers": 2, "width": 256, "head_width": 64, "patch_size": 16},
+                                             {"width": 256, "heads": 4, "layers": 1}, quick_gelu=True, dim=64),
     "lite0_mlp_f16": lambda n: make_open_clip(n, torch.float16, lite(0, 96, "mlp"), SMALL_TEXT, dim=32, **HALVES),
     "lite1_linear_bf16": lambda n: make_open_clip(n, torch.bfloat16, lite(1, 75, "linear"), SMALL_TEXT, dim=32, **HALVES),
     "lite2_linear_f32": lambda n: make_open_clip(n, torch.float32, lite(2, 68, "linear"), SMALL_TEXT, dim=32, **HALVES),
@@ -294,7 +319,11 @@ MODELS = {
     "hf_siglip_f32": lambda n: make_huggingface_siglip(n, torch.float32, dict(image_size=32, patch_size=8, hidden_size=144, intermediate_size=100,
                                                        num_hidden_layers=2, num_attention_heads=2), dict(hidden_size=144,
                                                        intermediate_size=120, num_hidden_layers=2, num_attention_heads=3)),
+    "hf_import_bf16": lambda n: make_huggingface(n, torch.bfloat16, *IMPORTED_HF),
 }
+for name, (vision, text, quick, dim) in IMPORTED.items():
+    MODELS[name] = lambda n, v=vision, t=text, q=quick, d=dim: make_open_clip(n, getattr(torch, {"16": "float16", "32": "float32"}[n[-2:]]), v, t,
+                                                                             quick_gelu=q, dim=d)
 
 if __name__ == "__main__":
     torch.set_default_dtype(torch.float64)

@@ -3,6 +3,8 @@
  *     hub_server DIR          serves DIR/OWNER/REPO/FILE as /OWNER/REPO/resolve/REVISION/FILE and as /other/OWNER/REPO/FILE;
  *                             writes its port into DIR/port; ends when its standard input does
  *
+ * As a proxy it is asked for whole addresses, and answers as the host in them.
+ *
  * Each request is a line of DIR/log: FILE RANGE-OR-dash TOKEN-OR-dash HOST. *.safetensors have X-Linked-Etag (SHA-256), other
  * files the git blob's SHA-1 as ETag, as the hub has it. DIR/rules changes that; each line is used N times, then the next one
  * of that file:
@@ -13,6 +15,7 @@
  *     FILE N long BYTES       announce so many bytes more than are sent
  *     FILE N short BYTES      announce so many bytes fewer
  *     FILE N flip 0           one byte is wrong
+ *     FILE N slow MS          ten pieces, with a rest after each
  *     FILE N redirect 0       to /other, under another name of this host
  *     FILE N loop 0           to itself */
 #include <arpa/inet.h>
@@ -125,7 +128,11 @@ static void send_file(int fd, const char *file, char *bytes, size_t n, const cha
     if (partial) m += snprintf(head + m, sizeof head - (size_t)m, "Content-Range: bytes %zu-%zu/%zu\r\n", from, n - 1, n);
     snprintf(head + m, sizeof head - (size_t)m, "\r\n");
     answer(fd, head);
-    say(fd, bytes + from, sent);
+    for (size_t at = 0, piece = sent / 10 + 1; strcmp(r->what, "slow") == 0 && at < sent; at += piece) {
+        say(fd, bytes + from + at, piece < sent - at ? piece : sent - at);
+        usleep((useconds_t)r->value * 1000);
+    }
+    if (strcmp(r->what, "slow") != 0) say(fd, bytes + from, sent);
     if (strcmp(r->what, "stall") == 0) sleep(60);
 }
 
@@ -154,9 +161,11 @@ static void serve(int fd, const char *request, const rule *r, const char *file, 
     free(bytes);
 }
 
-static void handle(int fd, const char *request)
+static void handle(int fd, char *request)
 {
     char owner[200], repo[200], file[200], revision[200], path[4096], range[64], token[100], host[100];
+    char *whole = strncmp(request, "GET http://", 11) == 0 ? strchr(request + 11, '/') : NULL;
+    if (whole) memmove(request + 4, whole, strlen(whole) + 1);
     if (sscanf(request, "GET /other/%199[^/]/%199[^/]/%199[^ ]", owner, repo, file) != 3 &&
         sscanf(request, "GET /%199[^/]/%199[^/]/resolve/%199[^/]/%199[^ ]", owner, repo, revision, file) != 4) {
         answer(fd, "HTTP/1.1 400 Bad\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");

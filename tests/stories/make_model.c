@@ -1,13 +1,13 @@
 /* make_model.c: a model for stories: real in form, tiny, random, the same for the same seed.
  *
- *     make_model DIR SEED [siglip]
+ *     make_model DIR SEED [siglip|shards]
  *
  * An open_clip directory: a ViT of one layer and width 32 over 64 x 64 pixels, a text tower of the same size, 32 numbers a
  * vector, CLIP's 256 bytes as the vocabulary and no merge. The class token starts at zero and its block attends to the
  * patches, so that pictures of different colours get different vectors; what words mean to it is chance.
  *
  * With "siglip" a folder in Hugging Face's form of the same sizes: attention pooling, a scale of exp(2.5) and a bias of -1, and
- * letters as its pieces. */
+ * letters as its pieces. With "shards" the weights are part-1.safetensors, part-2.safetensors and an index. */
 #include <errno.h>
 #include <math.h>
 #include <stdbool.h>
@@ -138,6 +138,18 @@ static void write_weights(const char *dir, const char *name, const tensor *all, 
     finish(f);
 }
 
+static void write_shards(const char *dir)
+{
+    int half = TENSORS / 2;
+    FILE *f = create(dir, "open_clip_model.safetensors.index.json");
+    for (int i = 0; i < TENSORS; i++)
+        fprintf(f, "%s\"%s\":\"part-%d.safetensors\"", i ? "," : "{\"weight_map\":{", tensors[i].name, i < half ? 1 : 2);
+    fputs("}}\n", f);
+    finish(f);
+    write_weights(dir, "part-1.safetensors", tensors, half);
+    write_weights(dir, "part-2.safetensors", tensors + half, TENSORS - half);
+}
+
 /* GPT-2's table: printable bytes of Latin-1 are themselves, the others follow from U+0100 on. */
 static void write_vocabulary(const char *dir)
 {
@@ -196,7 +208,8 @@ static void write_siglip_config(const char *dir)
 int main(int argc, char **argv)
 {
     bool siglip = argc == 4 && strcmp(argv[3], "siglip") == 0;
-    if (argc != 3 && !siglip) return fputs("usage: make_model DIR SEED [siglip]\n", stderr), 2;
+    bool shards = argc == 4 && strcmp(argv[3], "shards") == 0;
+    if (argc != 3 && !siglip && !shards) return fputs("usage: make_model DIR SEED [siglip|shards]\n", stderr), 2;
     if (mkdir(argv[1], 0777) && errno != EEXIST) return perror(argv[1]), 2;
     state = strtoull(argv[2], NULL, 10);
     if (siglip) {
@@ -205,7 +218,8 @@ int main(int argc, char **argv)
         write_siglip_config(argv[1]);
         return 0;
     }
-    write_weights(argv[1], "open_clip_model.safetensors", tensors, TENSORS);
+    if (shards) write_shards(argv[1]);
+    else write_weights(argv[1], "open_clip_model.safetensors", tensors, TENSORS);
     write_vocabulary(argv[1]);
     write_config(argv[1]);
     return 0;

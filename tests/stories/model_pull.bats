@@ -88,9 +88,7 @@ nothing_there() { [ ! -e "$models/maker/tiny" ] || fail_with "expected no model"
     try model pull hf:maker/tiny
     expect_status 0
     whole
-    [ "$(cut -d ' ' -f 1,2 "$hub/log" | head -n 1)" = "preprocessor_config.json -" ] ||
-        [ "$(cut -d ' ' -f 1,2 "$hub/log" | head -n 1)" = "$weights bytes=20000-" ] ||
-        fail_with "expected the rest alone: $(cat "$hub/log")"
+    [ "$(cut -d ' ' -f 1,2 "$hub/log" | head -n 1)" = "$weights bytes=20000-" ] || fail_with "expected the rest alone: $(cat "$hub/log")"
 }
 
 @test "a file that changed since the break is fetched from its beginning" {
@@ -269,10 +267,109 @@ cached() {
     whole
 }
 
+# sharded: the tiny model's weights as two files and an index.
+sharded() {
+    "$MAKE_MODEL" "$hub/maker/tiny" 1 shards
+    rm "$hub/maker/tiny/$weights"
+    index="$weights.index.json"
+}
+
+@test "a model in several files comes with all of them" {
+    sharded
+    serve "part-2.safetensors 1 break 5000"
+    try model pull hf:maker/tiny
+    expect_status 0
+    grep -q "part-2.safetensors bytes=5000-" "$hub/log" || fail_with "expected the rest alone: $(cat "$hub/log")"
+    cmp "$hub/maker/tiny/part-1.safetensors" "$models/maker/tiny/part-1.safetensors"
+    try model info maker/tiny
+    expect_status 0
+    for bad in '../x.safetensors' 'a/b.safetensors' '.x.safetensors' 'x.bin' 'a?b.safetensors'; do
+        printf '{"weight_map":{"a":"%s"}}' "$bad" >"$hub/maker/tiny/$index"
+        serve
+        try model pull --force hf:maker/tiny
+        expect_status 2
+        expect_in_stderr "does not say which files"
+    done
+}
+
+@test "a repository with PyTorch's file alone is fetched and turned into safetensors" {
+    rm -r "$hub/maker/tiny"
+    mkdir "$hub/maker/tiny"
+    cp "$TESTS/engine/models/hf_import_bf16/"*config.json "$TINY_MODEL/vocab.json" "$TINY_MODEL/merges.txt" "$hub/maker/tiny"
+    cp "$TESTS/engine/torch/hf_bf16.bin" "$hub/maker/tiny/pytorch_model.bin"
+    serve "pytorch_model.bin 1 break 5000"
+    try model pull hf:maker/tiny
+    expect_status 0
+    [ -f "$models/maker/tiny/model.safetensors" ] || fail_with "expected safetensors"
+    [ ! -e "$models/maker/tiny/pytorch_model.bin" ] || fail_with "expected the file to be gone"
+    try model info maker/tiny
+    expect_status 0
+    rm "$hub/maker/tiny/pytorch_model.bin"
+    try model pull --force hf:maker/tiny
+    expect_status 2
+    expect_in_stderr "no weights"
+}
+
+@test "a proxy is asked instead, unless no_proxy names the hub" {
+    serve
+    proxy="$HF_ENDPOINT"
+    export HF_ENDPOINT=http://hub.invalid http_proxy="$proxy" no_proxy=
+    try model pull hf:maker/tiny
+    expect_status 0
+    whole
+    grep -q "$weights - - hub.invalid" "$hub/log" || fail_with "expected the proxy to be asked: $(cat "$hub/log")"
+    : >"$hub/log"
+    no_proxy=hub.invalid try model pull --force hf:maker/tiny
+    expect_status 2
+    expect_in_stderr "hub.invalid"
+    [ ! -s "$hub/log" ] || fail_with "expected no request to the proxy"
+}
+
+@test "on a terminal, progress has a rate and the time left" {
+    serve "$weights 1 slow 200"
+    on_terminal model pull hf:maker/tiny
+    [ "$status" -eq 0 ] || fail_with "expected it to come"
+    [[ "$output" =~ $weights\ \ [0-9.]+\ [kM]?B\ of\ [0-9.]+\ [kM]?B,\ [0-9.]+\ [kM]?B/s,\ [0-9]+\ s\ left ]] || fail_with "expected progress"
+    whole
+    serve "$weights 1 slow 200"
+    try model pull --force hf:maker/tiny
+    [[ "$stderr" != *"left"* ]] || fail_with "expected no progress in a pipe"
+}
+
+@test "the cache is where HF_HUB_CACHE or HF_HOME say" {
+    cached "$TINY_MODEL"/*
+    mkdir elsewhere
+    mv "$XDG_CACHE_HOME/huggingface/hub" elsewhere/hub
+    HF_ENDPOINT=http://127.0.0.1:9 HF_HOME="$PWD/elsewhere" try model pull hf:maker/tiny
+    expect_status 0
+    expect_in_stderr "elsewhere/hub"
+    HF_ENDPOINT=http://127.0.0.1:9 HF_HUB_CACHE="$PWD/elsewhere/hub" try model pull hf:maker/tiny@0123456789012345678901234567890123456789
+    expect_status 0
+    expect_in_stderr "elsewhere/hub"
+}
+
 @test "model list names what can be pulled" {
     try model list
     expect_status 0
-    expect_in_output "ViT-B-32/openai"
-    try_pipe "clipsearch model list --json | jq -c 'select(.name == \"ViT-B-32/openai\") | [.alias, .here, .dim, .image_size, .licence]'"
-    expect_output '["ViT-B/32",false,512,224,"MIT"]'
+    expect_in_output "ViT-L-14-336/openai (ViT-L/14@336px)   336   768  428 M   43.3   76.6 %    66.9 %  MIT"
+    try_pipe "clipsearch model list --json | jq -c 'select(.name == \"ViT-B-32/openai\") | [.alias, .here, .dim, .image_size, .params, .cost, .imagenet, .flickr30k, .licence]'"
+    expect_output '["ViT-B/32",false,512,224,151000000,1,63.32,58.8,"MIT"]'
+    [ "$(clipsearch model list --json | jq -r 'select(.alias) | .alias' | sort | tr '\n' ' ')" = \
+        "RN101 RN50 RN50x16 RN50x4 RN50x64 ViT-B/16 ViT-B/32 ViT-L/14 ViT-L/14@336px " ] || fail_with "expected OpenAI's nine"
+}
+
+@test "a known model that is here answers to both of its names" {
+    mkdir -p "$models/ViT-L-14-336"
+    cp -r "$TINY_MODEL" "$models/ViT-L-14-336/openai"
+    try model list
+    expect_in_output "66.9 %  MIT, here"
+    try_pipe "clipsearch model list --json | jq -c 'select(.alias == \"ViT-L/14@336px\") | [.name, .here, .imagenet]'"
+    expect_output '["ViT-L-14-336/openai",true,76.56]'
+    for name in ViT-L-14-336/openai ViT-L/14@336px; do
+        try model info "$name"
+        expect_status 0
+        expect_in_output "$models/ViT-L-14-336/openai"
+    done
+    try model info ViT-L/15@336px
+    expect_status 2
 }
