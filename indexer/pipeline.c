@@ -20,6 +20,9 @@
  * A row is decoded into the decoder's own memory and copied into the batch when it is known to be good: 150 kB against
  * milliseconds of decoding, and in return a broken photo leaves no hole and a batch is always full.
  *
+ * The encoder is started when the first batch is full, while the decoders go on: packing a ViT-B/32's weights takes half a second of one
+ * core, which they would otherwise wait for. A run whose files are all known never touches the weights.
+ *
  * Memory is bounded: four batches, a row a decoder, and a budget for files and pictures in flight. A photo that
  * alone exceeds the budget is decoded alone (limits.max_memory bounds it).
  *
@@ -293,12 +296,16 @@ static clip_status encode_batch(const indexer_coder *c, batch *b, clip_error *er
 
 static void *encoder(void *arg) {
     flow *q = arg;
+    const indexer_coder *c = q->p->coder;
     clip_error e = {0};
+    bool started = !c->start;
     batch *b;
     pthread_mutex_lock(&q->lock);
     while ((b = take_filled(q))) {
         pthread_mutex_unlock(&q->lock);
-        clip_status s = encode_batch(q->p->coder, b, &e);
+        clip_status s = started || !b->n_rows ? CLIP_OK : c->start(c->ctx, &e);
+        if (b->n_rows) started = true;
+        if (!s) s = encode_batch(c, b, &e);
         pthread_mutex_lock(&q->lock);
         b->next = NULL;
         *q->encoded_tail = b;

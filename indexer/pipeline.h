@@ -39,6 +39,7 @@ typedef struct indexer_coder {
     int dim, max_batch;
     clip_status (*to_row)(void *ctx, const uint8_t *bytes, size_t n, const clip_limits *l, uint8_t *row, clip_photo *info,
                           clip_error *err);                                             /* from many threads at once */
+    clip_status (*start)(void *ctx, clip_error *err); /* NULL, or: once before the first encode, from its thread */
     clip_status (*encode)(void *ctx, const uint8_t *rows, size_t n, float *out, clip_error *err); /* from one thread */
     void *ctx;
 } indexer_coder;

@@ -175,11 +175,23 @@ static int write_batch(indexer_result *x, size_t n, void *ctx) {
 
 /* ---- the engine behind the pipeline ------------------------------------------------------------------------------ */
 
-typedef struct engine { const clip_model *m; clip_image_encoder *e; } engine;
+typedef struct engine { run *r; clip_encoder_options options; clip_image_encoder *e; } engine;
+
+/* From the encoder's thread: the weights are packed, and the model gets its row with the precision that it really runs in. */
+static clip_status engine_start(void *ctx, clip_error *err) {
+    engine *en = ctx;
+    clip_status s = clip_image_encoder_create(en->r->m, &en->options, &en->e, err);
+    if (s) return s;
+    pthread_mutex_lock(&en->r->store_lock);
+    int bad = run_put_model(en->r, clip_precision_name(clip_image_encoder_precision(en->e)));
+    pthread_mutex_unlock(&en->r->store_lock);
+    if (bad && en->r->err) *err = *en->r->err;
+    return bad ? CLIP_E_IO : CLIP_OK;
+}
 
 static clip_status engine_to_row(void *ctx, const uint8_t *bytes, size_t n, const clip_limits *l, uint8_t *row,
                                  clip_photo *info, clip_error *err) {
-    return clip_photo_to_row(((engine *)ctx)->m, bytes, n, l, row, info, err);
+    return clip_photo_to_row(((engine *)ctx)->r->m, bytes, n, l, row, info, err);
 }
 
 static clip_status engine_encode(void *ctx, const uint8_t *rows, size_t n, float *out, clip_error *err) {
@@ -208,23 +220,20 @@ static clip_limits limits_for(const indexer_options *o, int64_t memory) {
     return l;
 }
 
-/* Everything that must be read, through the pipeline. The encoder is made only now: a run without work never touches
- * the weights. */
+/* Everything that must be read, through the pipeline. Batches of 16 were enough to keep two cores busy; more cores get more. */
 int run_read(run *r) {
-    int threads = r->o->threads > 0 ? r->o->threads : cores();
-    clip_encoder_options eo = {.threads = threads, .precision = r->o->precision};
+    enum { BATCH_LEAST = 16, BATCH_MOST = 256, PER_THREAD = 8 };
+    int threads = r->o->threads > 0 ? r->o->threads : cores(), batch = threads > BATCH_MOST / PER_THREAD ? BATCH_MOST : PER_THREAD * threads;
+    if (batch < BATCH_LEAST) batch = BATCH_LEAST;
+    int64_t memory = r->o->memory_mb > 0 ? r->o->memory_mb << 20 : default_memory();
     const clip_model_info *info = clip_model_describe(r->m);
-    engine en = {.m = r->m};
-    if (clip_image_encoder_create(r->m, &eo, &en.e, r->err)) { r->failed = true; return -1; }
-    int status = run_put_model(r, clip_precision_name(clip_image_encoder_precision(en.e)));
-    if (!status) {
-        int64_t memory = r->o->memory_mb > 0 ? r->o->memory_mb << 20 : default_memory();
-        indexer_coder coder = {.row_bytes = (size_t)info->image_size * (size_t)info->image_size * 3, .dim = info->dim,
-            .max_batch = clip_image_encoder_max_batch(en.e), .to_row = engine_to_row, .encode = engine_encode, .ctx = &en};
-        indexer_pipeline p = {.coder = &coder, .decoders = threads, .memory = memory, .limits = limits_for(r->o, memory),
-            .flush_seconds = 2, .next = next_job, .known = is_known, .write = write_batch, .tick = tick, .ctx = r};
-        if (indexer_pipeline_run(&p, r->err) == INDEXER_PIPELINE_FAILED) status = run_fail(r, "indexing failed");
-    }
+    engine en = {.r = r, .options = {.threads = threads, .max_batch = batch, .precision = r->o->precision}};
+    indexer_coder coder = {.row_bytes = (size_t)info->image_size * (size_t)info->image_size * 3, .dim = info->dim, .max_batch = batch,
+        .to_row = engine_to_row, .start = engine_start, .encode = engine_encode, .ctx = &en};
+    indexer_pipeline p = {.coder = &coder, .decoders = threads, .memory = memory, .limits = limits_for(r->o, memory),
+        .flush_seconds = 2, .next = next_job, .known = is_known, .write = write_batch, .tick = tick, .ctx = r};
+    int status = 0;
+    if (indexer_pipeline_run(&p, r->err) == INDEXER_PIPELINE_FAILED) status = run_fail(r, "indexing failed");
     clip_image_encoder_destroy(en.e);
     return status;
 }

@@ -1,6 +1,6 @@
 /* bench_tower.c: an image tower alone, beside the roofline of this machine in the same run.
  *
- *     bench_tower MODEL [--threads N] [--batch N] [--precision f32|bf16|int8|auto] [--rounds N] [--dump PREFIX] [PHOTO...]
+ *     bench_tower MODEL [--threads N] [--batch N] [--precision f32|bf16|int16|int8|auto] [--rounds N] [--dump PREFIX] [PHOTO...]
  *
  * One call encodes a batch (8); a round is half a second of calls (7 rounds; the median counts). The roofline is measured before
  * and after the rounds, and the better one counts. Without photos the rows are noise, which costs the same. --dump writes PREFIX.rows (bytes) and PREFIX.vectors
@@ -118,7 +118,6 @@ static pace run_round(clip_image_encoder *e, const uint8_t *rows, int batch, flo
 
 static void measure(const clip_model *m, const options *o, const uint8_t *rows)
 {
-    static const char *const names[] = {"f32", "bf16", "int8", "auto"};
     clip_error err = {0};
     clip_image_encoder *e;
     int batch = o->encoder.max_batch, threads = o->encoder.threads;
@@ -126,8 +125,8 @@ static void measure(const clip_model *m, const options *o, const uint8_t *rows)
     float *out = malloc((size_t)batch * dim * sizeof *out);
     double rate[ROUNDS_MOST], cpu[ROUNDS_MOST], start = bench_now();
     if (!out || clip_image_encoder_create(m, &o->encoder, &e, &err)) bench_die("%s", err.text);
-    clip_precision precision = clip_image_encoder_precision(e);
-    bench_figure("created", 1e3 * (bench_now() - start), "ms", "%s in %s", clip_model_describe(m)->image_arch, names[precision]);
+    const char *precision = clip_precision_name(clip_image_encoder_precision(e));
+    bench_figure("created", 1e3 * (bench_now() - start), "ms", "%s in %s", clip_model_describe(m)->image_arch, precision);
     run_round(e, rows, batch, out);
     double best = roofline_gemm(threads, CLIP_T_F32);
     for (int i = 0; i < o->rounds; i++) {
@@ -137,7 +136,7 @@ static void measure(const clip_model *m, const options *o, const uint8_t *rows)
     double again = roofline_gemm(threads, CLIP_T_F32), median = bench_median(rate, o->rounds), core = bench_median(cpu, o->rounds);
     operations ops = count(m);
     if (again > best) best = again;
-    bench_figure("images", median, "/s", "%s, batch %d, %d threads, best %.2f", names[precision], batch, threads, rate[o->rounds - 1]);
+    bench_figure("images", median, "/s", "%s, batch %d, %d threads, best %.2f", precision, batch, threads, rate[o->rounds - 1]);
     bench_figure("cpu", 1e3 * core, "ms", "of one core for an image");
     bench_figure("gemm_f32", best / 1e9, "Gop/s", "the roofline");
     if (ops.done > 0)
@@ -150,6 +149,13 @@ static void measure(const clip_model *m, const options *o, const uint8_t *rows)
     free(out);
 }
 
+static clip_precision precision_of(const char *name)
+{
+    for (clip_precision p = CLIP_F32; p <= CLIP_AUTO; p++)
+        if (!strcmp(name, clip_precision_name(p))) return p;
+    bench_die("unknown precision %s", name);
+}
+
 static int parse(int argc, char **argv, options *o)
 {
     int i = 2;
@@ -159,8 +165,7 @@ static int parse(int argc, char **argv, options *o)
         else if (!strcmp(argv[i], "--batch")) o->encoder.max_batch = atoi(v);
         else if (!strcmp(argv[i], "--rounds")) o->rounds = atoi(v);
         else if (!strcmp(argv[i], "--dump")) o->dump = v;
-        else if (!strcmp(argv[i], "--precision"))
-            o->encoder.precision = !strcmp(v, "bf16") ? CLIP_BF16 : !strcmp(v, "int8") ? CLIP_INT8 : !strcmp(v, "auto") ? CLIP_AUTO : CLIP_F32;
+        else if (!strcmp(argv[i], "--precision")) o->encoder.precision = precision_of(v);
         else bench_die("unknown option %s", argv[i]);
     }
     bool fits = o->encoder.threads > 0 && o->encoder.max_batch > 0 && o->encoder.max_batch <= BATCH_MOST && o->rounds > 0 && o->rounds <= ROUNDS_MOST;
