@@ -1,9 +1,10 @@
 """What every step shares: arguments, seeds, the captions, the image trunk, recall."""
-import argparse, csv, glob, os, random, site
+import argparse, csv, glob, json, os, random, site
 import numpy as np, torch, timm
 from PIL import Image
 
 MEAN, STD = 0.5, 0.5            # what the EfficientNet-Lite weights were trained with
+BF16 = torch.cpu._is_avx512_bf16_supported()     # elsewhere bf16 is imitated, many times slower than f32
 
 
 def arguments(doc, **extra):
@@ -23,6 +24,21 @@ def arguments(doc, **extra):
     torch.set_num_threads(a.threads)
     random.seed(a.seed); np.random.seed(a.seed); torch.manual_seed(a.seed)
     return a
+
+
+def autocast():
+    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=BF16)
+
+
+def checkpoint(path):
+    """{"net", "size", "dim", "text", "state"}, as train.py saves it, also from an exported model directory."""
+    if not os.path.isdir(path):
+        return torch.load(path)
+    from safetensors.torch import load_file
+    c = json.load(open(f"{path}/open_clip_config.json"))["model_cfg"]
+    state = {k: v.float() if v.is_floating_point() else v for k, v in load_file(f"{path}/open_clip_model.safetensors").items()}
+    return {"net": c["vision_cfg"]["timm_model_name"], "size": c["vision_cfg"]["image_size"], "dim": c["embed_dim"],
+            "text": {k: c["text_cfg"][k] for k in ("vocab_size", "width", "heads", "layers")}, "state": state}
 
 
 def captions(data, split):

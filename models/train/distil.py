@@ -8,7 +8,7 @@ The token embeddings start as the teacher's vectors of the words themselves, whi
 """
 import math, os, time
 import numpy as np, torch, torch.nn.functional as F
-from common import arguments, captions
+from common import arguments, autocast, captions
 from text import Ids, TextTower, encode
 
 WEIGHT = {"caption": 3, "span": 1.5, "imagenet": 1.5, "name": 0.8, "scene": 0.8, "gloss": 0.4}
@@ -80,7 +80,7 @@ def main():
             for g in opt.param_groups:
                 g["lr"] = rate
             target = whiten(teacher[pick])
-            with torch.autocast("cpu", dtype=torch.bfloat16):
+            with autocast():
                 v = tower(ids.batch(pick.tolist()))
             loss = loss_of(v, target)
             opt.zero_grad(); loss.backward()

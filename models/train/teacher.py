@@ -5,7 +5,7 @@ all-MiniLM-L6-v2, mean over tokens, unit length, as it is meant to be used. In b
 import json, site
 import numpy as np, torch
 from transformers import AutoModel, AutoTokenizer
-from common import arguments, captions
+from common import arguments, autocast, captions
 
 
 class Teacher:
@@ -27,7 +27,7 @@ class Teacher:
             for r, i in enumerate(pick):
                 x[r, :len(ids[i])] = torch.tensor(ids[i])
             mask = (x > 0).long()
-            with torch.autocast("cpu", dtype=torch.bfloat16):
+            with autocast():
                 h = self.net(input_ids=x, attention_mask=mask).last_hidden_state.float()
             v = (h * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
             out[pick] = torch.nn.functional.normalize(v, dim=-1).half()

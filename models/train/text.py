@@ -1,6 +1,7 @@
 """CLIP's text transformer, computed only over the tokens that exist: what the causal mask allows and open_clip does not."""
 import torch, torch.nn as nn, torch.nn.functional as F
 from tokenizers import Tokenizer
+from common import autocast
 
 
 class TextTower(nn.Module):
@@ -77,7 +78,7 @@ def encode(tower, ids, size=256, hidden=False):
     order = ids.length.argsort()
     out = None
     for rows in order.split(size):
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with autocast():
             v = (tower.hidden if hidden else tower)(ids.batch(rows.tolist()))
         if out is None:
             out = torch.empty(len(order), v.shape[1])

@@ -9,7 +9,7 @@ The exported weights are an exponential average of the steps.
 """
 import copy, math, os, time
 import numpy as np, torch, torch.nn.functional as F
-from common import arguments, captions, recalls, trunk
+from common import arguments, autocast, captions, checkpoint, recalls, trunk
 from corpus import PLAIN, hypernyms, imagenet, wordnet
 from distil import WEIGHT
 from head import Head, Pseudo, start
@@ -93,7 +93,7 @@ def main():
     tower = TextTower(shape["vocab_size"], shape["width"], shape["heads"], shape["layers"], a.dim)
     p = t["state"].pop("text_projection")
     tower.load_state_dict(t["state"] | {"text_projection": F.pad(p, (0, a.dim - p.shape[1]))})
-    begun = torch.load(f"{a.work}/{a.begin}")["state"] if a.begin else None
+    begun = checkpoint(f"{a.work}/{a.begin}")["state"] if a.begin else None
     if begun:
         tower.load_state_dict({k: begun[k] for k in tower.state_dict()})
     tok = f"{a.work}/tokenizer.json"
@@ -172,7 +172,7 @@ def main():
             rate = min(1, (step + 1) / 20) * (0.05 + 0.475 * (1 + math.cos(math.pi * step / steps)))
             for g in opt.param_groups:
                 g["lr"] = g["rate"] * rate
-            with torch.autocast("cpu", dtype=torch.bfloat16):
+            with autocast():
                 losses = step_losses(torch.from_numpy(nprng.permutation(n)[:a.batch]))
             opt.zero_grad(); sum(losses).backward()
             torch.nn.utils.clip_grad_norm_([p for g in opt.param_groups for p in g["params"]], 1.0)

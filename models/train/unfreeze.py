@@ -9,7 +9,7 @@ Only --tail photos of a batch pass the trunk in each step; the others are featur
 """
 import copy, math, os, time
 import numpy as np, torch, torch.nn as nn, torch.nn.functional as F
-from common import arguments, captions, recalls, trunk
+from common import arguments, autocast, captions, checkpoint, recalls, trunk
 from head import Head, Pseudo
 from text import Ids, TextTower, encode
 from train import Concepts, class_vectors, info_nce
@@ -45,7 +45,7 @@ class Data:
 
 @torch.no_grad()
 def through(tail, maps):
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with autocast():
         return torch.cat([tail(m.float()) for m in maps.split(128)])
 
 
@@ -53,7 +53,7 @@ def main():
     a = arguments(__doc__, net="tf_efficientnet_lite0", size=224, stages=6, views="plain,crop1", begin="model.pt", out="tail",
                   steps=200, batch=1536, tail=320, little=96, lr=1e-4, trunk_lr=1e-4, kl=1.0, multi=0.8, near=0.1, same=0.3,
                   hold=0.98, report=40)
-    begun = torch.load(f"{a.work}/{a.begin}")
+    begun = checkpoint(f"{a.work}/{a.begin}")
     state, shape, dim = begun["state"], begun["text"], begun["dim"]
     net = trunk(a.net)
     classifier = net.classifier.requires_grad_(False)
@@ -160,7 +160,7 @@ def main():
         rate = min(1, (step + 1) / 15) * (0.05 + 0.475 * (1 + math.cos(math.pi * step / a.steps)))
         for g in opt.param_groups:
             g["lr"] = g["rate"] * rate
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with autocast():
             losses = losses_of(rng)
         opt.zero_grad(); sum(losses).backward()
         nn.utils.clip_grad_norm_(own.parameters(), 1.0)
