@@ -5,7 +5,7 @@
  * The files; the weights come last, so that what is missing is known before gigabytes have come, and of several kinds of them
  * the first that is there (`weights` below):
  *     open_clip_config.json          config.json, preprocessor_config.json if any
- *     vocab.json and merges.txt, or tokenizer.json
+ *     vocab.json and merges.txt, or spiece.model, or tokenizer.json
  *     weights as safetensors in one file, or in several that an index lists, or as PyTorch's .bin, which is turned into safetensors
  *
  * The hub's own cache, as its programs lay it out: models--OWNER--REPO/refs/REVISION holds a commit,
@@ -117,10 +117,12 @@ static query_download_result may_have(pull *p, const char *file, int64_t most)
     return r;
 }
 
+/* CLIP's byte pairs in two files, SigLIP's pieces in one, or either as a tokenizer.json. */
 static bool get_vocabulary(pull *p)
 {
     query_download_result r = may_have(p, "vocab.json", WORDS_BYTES);
     if (r == QUERY_DOWNLOADED && (r = may_have(p, "merges.txt", WORDS_BYTES)) == QUERY_DOWNLOADED) return true;
+    if (r == QUERY_DOWNLOAD_MISSING && (r = may_have(p, "spiece.model", WORDS_BYTES)) == QUERY_DOWNLOADED) return true;
     return r == QUERY_DOWNLOAD_MISSING && need(p, "tokenizer.json", WORDS_BYTES);
 }
 
@@ -220,7 +222,7 @@ static bool is_complete(const char *dir)
     for (int i = 0; i < WEIGHTS && !there; i++)
         there = query_file_exists(dir, weights[i].config) && query_file_exists(dir, weights[i].file);
     return there && ((query_file_exists(dir, "vocab.json") && query_file_exists(dir, "merges.txt")) ||
-                     query_file_exists(dir, "tokenizer.json"));
+                     query_file_exists(dir, "spiece.model") || query_file_exists(dir, "tokenizer.json"));
 }
 
 /* ---- the hub's cache ---- */

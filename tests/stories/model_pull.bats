@@ -56,6 +56,21 @@ nothing_there() { [ ! -e "$models/maker/tiny" ] || fail_with "expected no model"
     [ ! -s "$hub/log" ] || fail_with "expected no request"
 }
 
+@test "SigLIP's words come as pieces, or as a tokenizer.json" {
+    "$MAKE_MODEL" "$hub/maker/siglip" 1 siglip
+    cp -r "$hub/maker/siglip" "$hub/maker/json"
+    rm "$hub/maker/json/spiece.model"
+    cp "$TESTS/tokenizer/pieces_json/tokenizer.json" "$hub/maker/json/"
+    serve
+    for name in siglip json; do
+        try model pull "hf:maker/$name"
+        expect_status 0
+        [ "$(ls "$models/maker/$name" | sort)" = "$(ls "$hub/maker/$name" | sort)" ] || fail_with "expected the files of the hub"
+        try embed --text "a boat" --model "maker/$name" --json
+        expect_status 0
+    done
+}
+
 @test "--force fetches it again and replaces it" {
     serve
     try model pull hf:maker/tiny
