@@ -92,7 +92,7 @@ CLIP_MUST_USE clip_status clip_model_import(const char *file, const char *beside
 /* ---- encoders -------------------------------------------------------------------------------------------------- */
 
 /* What an image encoder computes its products in; sums are f32, or exact. An encoder takes the nearest that this CPU and the
- * model's tower have, and says which: bf16 needs AVX-512 BF16, int16 a transformer; both are f32 otherwise.
+ * model's tower have, and says which: bf16 needs AVX-512 BF16, int16 AVX2 and no ResNet; both are f32 otherwise.
  * CLIP_INT8 asks for integers of the width that the CPU multiplies fastest: 16 bits. */
 typedef enum clip_precision { CLIP_F32 = 0, CLIP_BF16, CLIP_INT16, CLIP_INT8, CLIP_AUTO } clip_precision;
 

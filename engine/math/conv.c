@@ -7,6 +7,7 @@
 struct clip_conv {
     clip_dnn *d;
     clip_conv_spec spec;
+    const clip_int16_kernel *own; /* with 16-bit integers, and then nothing of what follows */
     clip_md weights, bias, scratch;
     dnnl_primitive_desc_t pd;
     dnnl_primitive_t primitive;
@@ -103,7 +104,9 @@ clip_status clip_conv_create(clip_dnn *d, const clip_conv_spec *spec, const clip
     if (!c) return clip_fail(err, CLIP_E_MEMORY, "out of memory");
     c->d = d;
     c->spec = *spec;
-    if (!compile(c, like)) {
+    if (spec->type == CLIP_T_S16) c->own = clip_int16_best();
+    bool possible = spec->kernel == 1 && spec->stride == 1 && !spec->depthwise && spec->y_type == CLIP_T_F32 && clip_int16_knows(spec->act);
+    if (c->own ? !possible : !compile(c, like)) {
         clip_conv_destroy(c);
         return clip_fail(err, CLIP_E_INTERNAL, "oneDNN made no %dx%d convolution from %d to %d channels", spec->kernel,
                          spec->kernel, spec->in, spec->out);
@@ -112,14 +115,15 @@ clip_status clip_conv_create(clip_dnn *d, const clip_conv_spec *spec, const clip
     return CLIP_OK;
 }
 
-size_t clip_conv_scratch(const clip_conv *c) { return clip_md_bytes(&c->scratch); }
+size_t clip_conv_scratch(const clip_conv *c) { return c->own ? 0 : clip_md_bytes(&c->scratch); }
 
-const char *clip_conv_kernel(const clip_conv *c) { return clip_dnn_kernel(c->pd); }
+const char *clip_conv_kernel(const clip_conv *c) { return c->own ? c->own->name : clip_dnn_kernel(c->pd); }
 
 clip_status clip_conv_pack(const clip_conv *c, const float *w, const float *b, clip_packed **out, clip_error *err)
 {
     clip_md plain = {0};
     dnnl_dim_t size[5], strides[5];
+    if (c->own) return clip_dnn_pack_int16(w, b, c->spec.in, c->spec.out, CLIP_INT16_MOST, out, err);
     int dims = weight_shape(&c->spec, size, strides);
     if (!clip_md_make(&plain, dims, size, CLIP_T_F32, strides)) return clip_fail(err, CLIP_E_INTERNAL, "oneDNN refused a shape");
     clip_status s = clip_dnn_pack(c->d, &plain, w, &c->weights, &c->bias, b, out, err);
@@ -127,11 +131,20 @@ clip_status clip_conv_pack(const clip_conv *c, const float *w, const float *b, c
     return s;
 }
 
+static void run_own(const clip_conv *c, const clip_packed *w, const void *x, float *y)
+{
+    const clip_conv_spec *s = &c->spec;
+    c->own->product(&(clip_int16_args){.w = w->narrow, .x = x, .rows = s->images * s->side * s->side, .y = y, .ldy = (size_t)s->out,
+                                       .act = s->act, .add = s->add});
+}
+
 bool clip_conv_run(clip_conv *c, const clip_packed *w, const void *x, void *y, void *scratch)
 {
     dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, c->x},         {DNNL_ARG_WEIGHTS, w->weights},
                               {DNNL_ARG_BIAS, w->bias},     {DNNL_ARG_DST, c->y},
                               {DNNL_ARG_SCRATCHPAD, c->scratch_memory}};
+    if (c->own) run_own(c, w, x, y);
+    if (c->own) return true;
     return dnnl_memory_set_data_handle(c->x, (void *)(uintptr_t)x) == dnnl_success &&
            dnnl_memory_set_data_handle(c->y, y) == dnnl_success &&
            dnnl_memory_set_data_handle(c->scratch_memory, scratch) == dnnl_success &&

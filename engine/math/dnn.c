@@ -202,6 +202,16 @@ clip_status clip_dnn_pack(clip_dnn *d, const clip_md *plain, const float *w, con
                 : clip_fail(err, CLIP_E_MEMORY, "out of memory for packed weights");
 }
 
+clip_status clip_dnn_pack_int16(const float *w, const float *b, int in, int out, int most, clip_packed **packed, clip_error *err)
+{
+    clip_packed *p = calloc(1, sizeof *p);
+    if (!p) return clip_fail(err, CLIP_E_MEMORY, "out of memory for packed weights");
+    clip_status s = clip_int16_pack(w, b, in, out, most, &p->narrow, err);
+    if (s) clip_packed_destroy(p);
+    else *packed = p;
+    return s;
+}
+
 const char *clip_dnn_kernel(const_dnnl_primitive_desc_t pd)
 {
     const char *name = NULL;

@@ -40,7 +40,7 @@ typedef struct clip_matmul_spec {
     int most;                 /* with 16-bit integers: the largest size of a number of x; 0: CLIP_INT16_MOST */
 } clip_matmul_spec;
 
-/* 16-bit integers are our own kernel's: x is dense, y is f32, and there is no activation.
+/* 16-bit integers are our own kernel's: x is dense, y is f32, and the activation none, ReLU or ReLU6.
  * `like`: NULL, or a product of another number of rows whose packed weights this one shall use too. */
 CLIP_MUST_USE clip_status clip_matmul_create(clip_dnn *d, const clip_matmul_spec *spec, const clip_matmul *like,
                                              clip_matmul **out, clip_error *err);
@@ -62,7 +62,7 @@ typedef struct clip_conv_spec {
     int images, side, in, out, kernel, stride;
     int pad_before, pad_after;  /* zeros at the top and left, at the bottom and right */
     bool depthwise;             /* in == out, each channel by itself */
-    clip_type type;             /* of x and the weights: f32 or bf16; sums are f32 */
+    clip_type type;             /* of x and the weights: f32 or bf16, sums being f32; or, of a 1x1 convolution, int16.h's */
     clip_type y_type;
     clip_activation act;
     bool add;

@@ -60,5 +60,8 @@ clip_status clip_dnn_pack(clip_dnn *d, const clip_md *plain, const float *w, con
 
 const char *clip_dnn_kernel(const_dnnl_primitive_desc_t pd);
 
+/* Weights of 16-bit integers; most: as clip_int16_pack wants it. */
+clip_status clip_dnn_pack_int16(const float *w, const float *b, int in, int out, int most, clip_packed **packed, clip_error *err);
+
 
 #endif

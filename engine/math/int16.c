@@ -101,7 +101,10 @@ static void plain_product(const clip_int16_args *a)
             const int16_t *panel = p->w + (size_t)(n / CLIP_INT16_PANEL) * (size_t)p->pairs * CLIP_INT16_PANEL * 2;
             float *y = a->y + (size_t)r * a->ldy + n;
             float v = (float)dot(x, panel + n % CLIP_INT16_PANEL * 2, p->pairs) * (scale[r] * p->scale[n]) + p->bias[n];
-            *y = a->add ? *y + v : v;
+            if (a->add) v += *y;
+            if (a->act != CLIP_ACT_NONE && v < 0) v = 0;
+            if (a->act == CLIP_ACT_RELU6 && v > 6) v = 6;
+            *y = v;
         }
 }
 

@@ -2,7 +2,7 @@
  *
  * Both operands are rounded to integers: x row by row (a row is a token or a pixel), W output by output, so that
  *
- *     y[r][n] = scale[r] * w->scale[n] * sum over k of x[r][k] w[n][k]  + bias[n]
+ *     y[r][n] = act(scale[r] * w->scale[n] * sum over k of x[r][k] w[n][k]  + bias[n])
  *
  * with a sum in 32 bits that cannot overflow: |x| <= most, and the weights of an output are scaled such that
  * most * (sum of their sizes) <= 2^31 - 1. That leaves 10 to 14 bits for a weight. Why not 8 bits: without VNNI the 8-bit
@@ -44,7 +44,8 @@ typedef struct clip_int16_args {
     int rows;
     float *y;                 /* [rows][out], ldy floats from row to row */
     size_t ldy;
-    bool add;                 /* to what y holds */
+    clip_activation act;      /* none, ReLU or ReLU6 */
+    bool add;                 /* to what y holds, before the activation */
 } clip_int16_args;
 
 typedef struct clip_int16_kernel {
@@ -54,6 +55,12 @@ typedef struct clip_int16_kernel {
 
 extern const clip_int16_kernel clip_int16_plain; /* the reference */
 extern const clip_int16_kernel clip_int16_avx2;  /* only where built for x86-64 */
+
+/* Whether that is an activation that a product can do. */
+static inline bool clip_int16_knows(clip_activation act)
+{
+    return act == CLIP_ACT_NONE || act == CLIP_ACT_RELU || act == CLIP_ACT_RELU6;
+}
 
 /* The fastest that this CPU runs; a CPU without AVX2 has none that is worth it, and runs the reference. */
 const clip_int16_kernel *clip_int16_best(void);

@@ -7,6 +7,7 @@
  * a row are spelled out. Tiles are not cut along k: a panel of a 768-wide layer fits in the first cache, one of a
  * 3072-wide layer is streamed from the second, both were within 3 % of each other, and cutting cost more than that. */
 #include <immintrin.h>
+#include <math.h>
 #include <string.h>
 
 #include "engine/math/int16.h"
@@ -24,23 +25,25 @@ typedef struct tile_place {
     float *y;
     size_t ldy;
     int columns;        /* of the panel that exist */
+    bool add;
+    float least, most;  /* results are kept between */
 } tile_place;
 
-/* v: eight results of one row; y may hold fewer. */
-INLINE void finish(__m256i sum, __m256 scale, const float *column_scale, const float *bias, float *y, int columns, bool add)
+/* Eight results of one row, of which y may hold fewer. A NaN stays one: max and min return their second operand then. */
+INLINE void finish(__m256i sum, __m256 scale, const float *column_scale, const float *bias, float *y, int columns, const tile_place *t)
 {
     __m256 v = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_mul_ps(scale, _mm256_load_ps(column_scale)));
     v = _mm256_add_ps(v, _mm256_load_ps(bias));
-    if (columns >= 8) {
-        _mm256_storeu_ps(y, add ? _mm256_add_ps(_mm256_loadu_ps(y), v) : v);
-        return;
-    }
-    float part[8];
-    _mm256_storeu_ps(part, v);
-    for (int i = 0; i < columns; i++) y[i] = add ? y[i] + part[i] : part[i];
+    float part[8] = {0};
+    size_t n = columns < 0 ? 0 : columns < 8 ? (size_t)columns : 8;
+    if (t->add && n == 8) v = _mm256_add_ps(v, _mm256_loadu_ps(y));
+    else if (t->add) v = _mm256_add_ps(v, _mm256_loadu_ps(memcpy(part, y, n * sizeof *y)));
+    v = _mm256_min_ps(_mm256_set1_ps(t->most), _mm256_max_ps(_mm256_set1_ps(t->least), v));
+    if (n == 8) _mm256_storeu_ps(y, v);
+    else _mm256_storeu_ps(part, v), memcpy(y, part, n * sizeof *y);
 }
 
-INLINE void tile(const clip_int16_weights *p, int panel, const tile_place *t, bool add, const int R)
+INLINE void tile(const clip_int16_weights *p, int panel, const tile_place *t, const int R)
 {
     const int16_t *w = p->w + (size_t)panel * (size_t)p->pairs * CLIP_INT16_PANEL * 2, *x = t->x;
     const float *scale = p->scale + panel * CLIP_INT16_PANEL, *bias = p->bias + panel * CLIP_INT16_PANEL;
@@ -62,20 +65,20 @@ INLINE void tile(const clip_int16_weights *p, int panel, const tile_place *t, bo
     UNROLL for (int r = 0; r < R; r++) {
         __m256 row = _mm256_set1_ps(t->scale[r]);
         float *y = t->y + (size_t)r * t->ldy;
-        finish(sum[r][0], row, scale, bias, y, t->columns, add);
-        finish(sum[r][1], row, scale + 8, bias + 8, y + 8, t->columns - 8, add);
+        finish(sum[r][0], row, scale, bias, y, t->columns, t);
+        finish(sum[r][1], row, scale + 8, bias + 8, y + 8, t->columns - 8, t);
     }
 }
 
-static void tile_rows(const clip_int16_weights *p, int panel, const tile_place *t, bool add, int rows)
+static void tile_rows(const clip_int16_weights *p, int panel, const tile_place *t, int rows)
 {
     switch (rows) {
-    case 6: tile(p, panel, t, add, 6); break;
-    case 5: tile(p, panel, t, add, 5); break;
-    case 4: tile(p, panel, t, add, 4); break;
-    case 3: tile(p, panel, t, add, 3); break;
-    case 2: tile(p, panel, t, add, 2); break;
-    case 1: tile(p, panel, t, add, 1); break;
+    case 6: tile(p, panel, t, 6); break;
+    case 5: tile(p, panel, t, 5); break;
+    case 4: tile(p, panel, t, 4); break;
+    case 3: tile(p, panel, t, 3); break;
+    case 2: tile(p, panel, t, 2); break;
+    case 1: tile(p, panel, t, 1); break;
     }
 }
 
@@ -90,8 +93,9 @@ static void avx2_product(const clip_int16_args *a)
             for (int r = first; r < end; r += TILE_ROWS) {
                 tile_place t = {.x = (const int16_t *)a->x + (size_t)r * stride, .stride = stride, .scale = scale + r,
                                 .y = a->y + (size_t)r * a->ldy + panel * CLIP_INT16_PANEL, .ldy = a->ldy,
-                                .columns = p->out - panel * CLIP_INT16_PANEL};
-                tile_rows(p, panel, &t, a->add, end - r < TILE_ROWS ? end - r : TILE_ROWS);
+                                .columns = p->out - panel * CLIP_INT16_PANEL, .add = a->add,
+                                .least = a->act == CLIP_ACT_NONE ? -INFINITY : 0, .most = a->act == CLIP_ACT_RELU6 ? 6 : INFINITY};
+                tile_rows(p, panel, &t, end - r < TILE_ROWS ? end - r : TILE_ROWS);
             }
     }
 }

@@ -51,8 +51,9 @@ typedef struct clip_kernels {
     void (*activate)(float *x, size_t n, clip_activation act);     /* in place */
     void (*to_f32)(const void *src, clip_type type, float *dst, size_t n);
     void (*to_bf16)(const float *src, uint16_t *dst, size_t n);    /* to nearest, ties to even */
-    /* dst = src / scale to nearest, of sizes up to CLIP_INT16_MOST; returns the scale, a NaN when a number is not finite */
-    float (*to_int16)(const float *src, int16_t *dst, size_t n);
+    /* dst = src / scale to nearest, of sizes up to CLIP_INT16_MOST; returns the scale, a NaN when a number is not finite.
+     * bound: none of the sizes is larger; 0: the largest is looked for */
+    float (*to_int16)(const float *src, int16_t *dst, size_t n, float bound);
     void (*bytes_to_f32)(const uint8_t *src, float *dst, size_t n); /* 0..255, not scaled */
 } clip_kernels;
 

@@ -124,12 +124,12 @@ static void plain_to_bf16(const float *src, uint16_t *dst, size_t n)
     }
 }
 
-static float plain_to_int16(const float *src, int16_t *dst, size_t n)
+static float plain_to_int16(const float *src, int16_t *dst, size_t n, float bound)
 {
-    float most = 0;
+    float most = bound;
     bool finite = true;
     for (size_t i = 0; i < n; i++) {
-        most = fmaxf(most, fabsf(src[i]));
+        if (!bound) most = fmaxf(most, fabsf(src[i]));
         finite = finite && isfinite(src[i]);
     }
     float factor = finite && most > 0 ? CLIP_INT16_MOST / most : 0;

@@ -310,27 +310,33 @@ static void vector_to_bf16(const float *src, uint16_t *dst, size_t n)
     }
 }
 
-static float vector_to_int16(const float *src, int16_t *dst, size_t n)
+/* Of numbers that are not finite, some may be missed here. */
+static float largest_size(const float *src, size_t n)
 {
-    vf most = v_set(0.0f), doubt = v_set(0.0f); /* x - x is 0, or a NaN where x is not finite */
+    vf most = v_set(0.0f);
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) most = v_max(most, v_abs(v_load(src + i)));
+    return v_maximum(v_max(most, v_abs(v_load_part(src + i, n - i))));
+}
+
+static float vector_to_int16(const float *src, int16_t *dst, size_t n, float bound)
+{
+    float most = bound ? bound : largest_size(src, n), factor = most > 0 && most < INFINITY ? CLIP_INT16_MOST / most : 0;
+    vf doubt = v_set(0.0f); /* x - x is 0, or a NaN where x is not finite */
     size_t i = 0;
     for (; i + LANES <= n; i += LANES) {
         vf x = v_load(src + i);
-        most = v_max(most, v_abs(x));
         doubt += x - x;
+        v_store_int16(dst + i, x * v_set(factor));
     }
     vf x = v_load_part(src + i, n - i);
-    most = v_max(most, v_abs(x));
-    doubt += x - x;
-    bool finite = v_sum(doubt) == 0;
-    float largest = v_maximum(most), factor = finite && largest > 0 ? CLIP_INT16_MOST / largest : 0;
-    if (!finite) memset(dst, 0, n * sizeof *dst);
-    if (!finite) return NAN;
-    for (i = 0; i + LANES <= n; i += LANES) v_store_int16(dst + i, v_load(src + i) * v_set(factor));
     int16_t part[LANES];
+    doubt += x - x;
     v_store_int16(part, x * v_set(factor));
     memcpy(dst + i, part, (n - i) * sizeof *dst);
-    return largest / CLIP_INT16_MOST;
+    if (v_sum(doubt) == 0) return most / CLIP_INT16_MOST;
+    memset(dst, 0, n * sizeof *dst);
+    return NAN;
 }
 
 static void vector_bytes_to_f32(const uint8_t *src, float *dst, size_t n)

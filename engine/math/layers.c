@@ -6,20 +6,20 @@
 #include "engine/math/int16.h"
 
 /* Row r of the matrix y of `rows` rows. */
-static void int16_row(const clip_kernels *k, const float *x, int r, int rows, int width, void *y)
+static void int16_row(const clip_kernels *k, const float *x, int r, int rows, int width, float bound, void *y)
 {
     size_t stride = clip_int16_stride(width), n = (size_t)width;
     int16_t *to = (int16_t *)y + (size_t)r * stride;
-    clip_int16_scales(y, (size_t)rows, width)[r] = k->to_int16(x, to, n);
+    clip_int16_scales(y, (size_t)rows, width)[r] = k->to_int16(x, to, n, bound);
     memset(to + n, 0, (stride - n) * sizeof *to);
 }
 
-void clip_layer_int16(const clip_kernels *k, float *x, int rows, int width, clip_activation act, void *y)
+void clip_layer_int16(const clip_kernels *k, float *x, int rows, int width, clip_activation act, float bound, void *y)
 {
     for (int r = 0; r < rows; r++) {
         float *row = x + (size_t)r * (size_t)width;
         k->activate(row, (size_t)width, act);
-        int16_row(k, row, r, rows, width, y);
+        int16_row(k, row, r, rows, width, bound, y);
     }
 }
 
@@ -32,7 +32,7 @@ static void norm_row(const clip_kernels *k, const clip_norm_args *a, int r)
     }
     float row[CLIP_MAX_WIDTH];
     k->layer_norm(x, a->gain, a->bias, a->eps, a->width, row);
-    if (a->y_type == CLIP_T_S16) int16_row(k, row, r, a->rows, a->width, a->y);
+    if (a->y_type == CLIP_T_S16) int16_row(k, row, r, a->rows, a->width, 0, a->y);
     else k->to_bf16(row, (uint16_t *)a->y + (size_t)r * a->width, (size_t)a->width);
 }
 

@@ -17,8 +17,8 @@ typedef struct clip_norm_args {
 #define CLIP_MAX_WIDTH 16384
 void clip_layer_norm(const clip_kernels *k, const clip_norm_args *a);
 
-/* x becomes act(x), then the matrix y of 16-bit rows. x: [rows][width], dense. */
-void clip_layer_int16(const clip_kernels *k, float *x, int rows, int width, clip_activation act, void *y);
+/* x becomes act(x), then the matrix y of 16-bit rows. x: [rows][width], dense; bound: of the sizes in x, 0 when unknown. */
+void clip_layer_int16(const clip_kernels *k, float *x, int rows, int width, clip_activation act, float bound, void *y);
 
 /* Multi-head attention of many sequences: q, k, v and out hold `heads` heads side by side, sequence after sequence.
  * scratch: clip_mha_scratch() floats for the longest, 64-byte aligned. */

@@ -125,7 +125,7 @@ clip_status clip_matmul_create(clip_dnn *d, const clip_matmul_spec *spec, const 
     m->d = d;
     m->spec = *spec;
     if (spec->type == CLIP_T_S16) m->own = clip_int16_best();
-    if (m->own && (spec->ldx || spec->y_type != CLIP_T_F32 || spec->act != CLIP_ACT_NONE)) {
+    if (m->own && (spec->ldx || spec->y_type != CLIP_T_F32 || !clip_int16_knows(spec->act))) {
         clip_matmul_destroy(m);
         return clip_fail(err, CLIP_E_INTERNAL, "a product of 16-bit integers of a kind that there is not");
     }
@@ -141,32 +141,22 @@ size_t clip_matmul_scratch(const clip_matmul *m) { return m->own ? 0 : clip_md_b
 
 const char *clip_matmul_kernel(const clip_matmul *m) { return m->own ? m->own->name : clip_dnn_kernel(m->pd); }
 
-static clip_status pack_own(const clip_matmul *m, const float *w, const float *b, clip_packed **out, clip_error *err)
-{
-    const clip_matmul_spec *s = &m->spec;
-    clip_packed *p = calloc(1, sizeof *p);
-    if (!p) return clip_fail(err, CLIP_E_MEMORY, "out of memory for packed weights");
-    clip_status status = clip_int16_pack(w, b, s->in, s->out, s->most ? s->most : CLIP_INT16_MOST, &p->narrow, err);
-    if (status) clip_packed_destroy(p);
-    else *out = p;
-    return status;
-}
-
 static void run_own(const clip_matmul *m, const clip_packed *w, const void *x, float *y)
 {
     const clip_matmul_spec *s = &m->spec;
     m->own->product(&(clip_int16_args){.w = w->narrow, .x = x, .rows = s->rows, .y = y,
-                                       .ldy = s->ldy ? s->ldy : (size_t)s->out, .add = s->add});
+                                       .ldy = s->ldy ? s->ldy : (size_t)s->out, .act = s->act, .add = s->add});
 }
 
 clip_status clip_packed_create(const clip_matmul *m, const float *w, const float *b, clip_packed **out, clip_error *err)
 {
     clip_md plain = {0};
-    if (m->own) return pack_own(m, w, b, out, err);
+    const clip_matmul_spec *s = &m->spec;
+    if (m->own) return clip_dnn_pack_int16(w, b, s->in, s->out, s->most ? s->most : CLIP_INT16_MOST, out, err);
     if (!weights(m, &plain, CLIP_T_F32, true)) return clip_fail(err, CLIP_E_INTERNAL, "oneDNN refused a shape");
-    clip_status s = clip_dnn_pack(m->d, &plain, w, &m->weights, &m->bias, b, out, err);
+    clip_status status = clip_dnn_pack(m->d, &plain, w, &m->weights, &m->bias, b, out, err);
     clip_md_free(&plain);
-    return s;
+    return status;
 }
 
 bool clip_matmul_run(clip_matmul *m, const clip_packed *w, const void *x, void *y, void *scratch)

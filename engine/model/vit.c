@@ -360,7 +360,7 @@ static void attend(const vit *t, vit_worker *w, const float *q, size_t ldq, cons
                                           .out_type = narrow ? CLIP_T_F32 : t->type, .sequences = n,
                                           .queries = queries, .keys = t->tokens, .heads = c->heads, .head = head,
                                           .scratch = w->mha});
-    if (narrow) clip_layer_int16(t->k, w->wide, n * queries, c->width, CLIP_ACT_NONE, w->h);
+    if (narrow) clip_layer_int16(t->k, w->wide, n * queries, c->width, CLIP_ACT_NONE, 0, w->h);
 }
 
 /* The two products behind the second norm, from h to x. */
@@ -368,7 +368,7 @@ static bool run_mlp(const vit *t, vit_worker *w, clip_matmul *fc1, clip_matmul *
 {
     const clip_stack_config *c = &t->model->config.image.stack;
     if (!clip_matmul_run(fc1, b->fc1, w->h, w->wide, w->scratch)) return false;
-    if (t->type == CLIP_T_S16) clip_layer_int16(t->k, w->wide, rows, c->mlp, c->act, w->narrow);
+    if (t->type == CLIP_T_S16) clip_layer_int16(t->k, w->wide, rows, c->mlp, c->act, 0, w->narrow);
     return clip_matmul_run(fc2, b->fc2, t->type == CLIP_T_S16 ? w->narrow : w->wide, x, w->scratch);
 }
 

@@ -36,7 +36,7 @@ static void *rounded(const float *x, int rows, int in)
     void *q = clip_aligned_alloc(clip_int16_bytes((size_t)rows, in));
     float *copy = clip_aligned_alloc((size_t)rows * (size_t)in * sizeof *copy);
     memcpy(copy, x, (size_t)rows * (size_t)in * sizeof *copy);
-    clip_layer_int16(&clip_kernels_plain, copy, rows, in, CLIP_ACT_NONE, q);
+    clip_layer_int16(&clip_kernels_plain, copy, rows, in, CLIP_ACT_NONE, 0, q);
     free(copy);
     return q;
 }
@@ -155,16 +155,17 @@ static void rows_are_rounded_to_nearest(void **state)
             int16_t q[71];
             q[n] = 77;
             x[n / 2] = -2;
-            scale = all[k]->to_int16(x, q, n);
+            scale = all[k]->to_int16(x, q, n, 0);
             assert_true(scale == 2.0f / CLIP_INT16_MOST);
             assert_int_equal(q[n / 2], -CLIP_INT16_MOST);
             for (size_t i = 0; i < n; i++) assert_true(fabsf(x[i] / scale - q[i]) <= 0.5005f);
             assert_int_equal(q[n], 77);
+            assert_true(all[k]->to_int16(x, q, n, 4) == 4.0f / CLIP_INT16_MOST && q[n / 2] == -CLIP_INT16_MOST / 2 - 1);
             memset(x, 0, n * sizeof *x);
-            assert_true(all[k]->to_int16(x, q, n) == 0 && q[0] == 0 && q[n - 1] == 0);
+            assert_true(all[k]->to_int16(x, q, n, 0) == 0 && q[0] == 0 && q[n - 1] == 0);
             for (int bad = 0; bad < 2; bad++) {
                 x[n - 1] = bad ? INFINITY : NAN;
-                assert_true(isnan(all[k]->to_int16(x, q, n)));
+                assert_true(isnan(all[k]->to_int16(x, q, n, 0)));
             }
             free(x);
         }
