@@ -16,29 +16,18 @@ void clip_int16_destroy(clip_int16_weights *w)
     free(w);
 }
 
-/* The sum of sizes that the rounded weights would have. */
-static int64_t rounded_sum(const float *w, int in, double scale)
-{
-    int64_t sum = 0;
-    for (int k = 0; k < in; k++) sum += llabs(llrint(w[k] * scale));
-    return sum;
-}
-
-/* The largest factor by which the weights of one output may be multiplied before they are rounded. Rounding may add half a
- * unit to each, so the factor that fits on average is made smaller until the sum really fits. */
+/* The factor by which the weights of one output are multiplied before they are rounded: as large as the sum of their sizes
+ * allows, to which rounding may add half a unit for each. NaN when one is not finite. */
 static double widest_scale(const float *w, int in, int most)
 {
-    const int64_t limit = INT32_MAX / most;
-    double sum = 0, largest = 0;
+    double sum = 0, largest = 0, room = (double)(INT32_MAX / most) - 0.5 * in - 1;
     for (int k = 0; k < in; k++) {
-        sum += fabs((double)w[k]);
-        largest = fmax(largest, fabs((double)w[k]));
+        double size = fabs((double)w[k]);
+        sum += size;
+        if (size > largest) largest = size;
     }
     if (!isfinite(sum)) return NAN;
-    if (!(sum > 0)) return 1;
-    double scale = fmin(INT16_MAX / largest, (double)limit / sum);
-    while (rounded_sum(w, in, scale) > limit) scale *= 1 - 0x1p-10;
-    return scale;
+    return sum > 0 ? fmin(INT16_MAX / largest, room / sum) : 1;
 }
 
 static void pack_output(clip_int16_weights *p, int n, const float *w, int most)
@@ -66,7 +55,9 @@ static bool reserve(clip_int16_weights *p)
 clip_status clip_int16_pack(const float *w, const float *b, int in, int out, int most, clip_int16_weights **packed,
                             clip_error *err)
 {
-    clip_int16_weights *p = calloc(1, sizeof *p);
+    clip_int16_weights *p;
+    if (in > INT32_MAX / most) return clip_fail(err, CLIP_E_LIMIT, "a layer of %d inputs is too wide for 16-bit integers", in);
+    p = calloc(1, sizeof *p);
     if (!p) return clip_fail(err, CLIP_E_MEMORY, "out of memory");
     p->in = in;
     p->out = out;

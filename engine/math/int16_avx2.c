@@ -16,6 +16,7 @@
 #define UNROLL _Pragma("GCC unroll 8")
 
 #define TILE_ROWS 6
+#define AHEAD 1024     /* numbers of a panel; to fetch them early gains 1 % */
 #define BLOCK_ROWS 132 /* rows that pass by each panel: at 768 numbers, 200 KB of the second cache */
 
 typedef struct tile_place {
@@ -51,6 +52,7 @@ INLINE void tile(const clip_int16_weights *p, int panel, const tile_place *t, co
     UNROLL for (int r = 0; r < R; r++) sum[r][0] = sum[r][1] = _mm256_setzero_si256();
     for (int k = 0; k < p->pairs; k++, w += CLIP_INT16_PANEL * 2, x += 2) {
         __m256i left = _mm256_load_si256((const void *)w), right = _mm256_load_si256((const void *)(w + CLIP_INT16_PANEL));
+        _mm_prefetch((const char *)(w + AHEAD), _MM_HINT_T0);
         UNROLL for (int r = 0; r < R; r++) {
             __m256i pair, product;
             __asm__("vpbroadcastd %4, %2\n\t"
