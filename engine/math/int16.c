@@ -104,7 +104,7 @@ const clip_int16_kernel clip_int16_plain = {"plain C, 16-bit integers", plain_pr
 bool clip_int16_is_fast(void)
 {
     clip_cpu c = clip_cpu_get();
-    return c.avx2;
+    return c.avx2 && c.fma && c.f16c; /* what that file is compiled for */
 }
 
 const clip_int16_kernel *clip_int16_best(void)
