@@ -13,7 +13,7 @@
 
 static const cli_usage usage = {
     .command = "model",
-    .arguments = "list | info [NAME] | pull NAME | import FILE | use NAME",
+    .arguments = "list | info | pull | import | use [NAME]",
     .summary = "Show the models that are here, fetch another, or choose the one that search uses.",
     .details =
         "list: the model that comes with clipsearch, those in the user's models folder, and how much of the library "
