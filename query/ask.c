@@ -4,6 +4,7 @@
  * used as long as the file is the one that was indexed (same size and time) or is gone. Whatever remains is encoded:
  * all texts at once (ask_texts.c), images one by one. */
 #include "query/ask.h"
+#include "query/adapter.h"
 #include "query/ask_texts.h"
 #include "query/concept.h"
 
@@ -64,6 +65,7 @@ static int ask_words(query_library *l, const query_prompts *p, const query_term 
     for (size_t i = 0; !status && i < n; i++)
         if (terms[i].kind == QUERY_TEXT) texts[n_texts++] = terms[i].body;
     if (!status) status = query_ask_texts(l, p, texts, n_texts, found);
+    if (!status && l->adapter) query_adapter_apply(l->adapter, found, n_texts);
     for (size_t i = 0, t = 0; !status && i < n; i++)
         if (terms[i].kind == QUERY_TEXT) memcpy(vectors + i * dim, found + t++ * dim, dim * sizeof *found);
     free(texts);

@@ -7,17 +7,17 @@
 
 static const cli_usage usage = {
     .command = "eval",
-    .arguments = "retrieval CAPTIONS FOLDER | zeroshot FOLDER | probe FOLDER",
+    .arguments = "retrieval FILE DIR | zeroshot DIR | probe DIR",
     .summary = "Measure a model on photos whose answers are known.",
     .details =
-        "retrieval: CAPTIONS is a file that holds a photo's name, a tab and a caption on each line; a photo may have several. Tells how "
+        "retrieval: FILE holds a photo's name, a tab and a caption on each line; a photo may have several. Tells how "
         "often the right photo is among the first 1, 5 and 10 for its caption, and a right caption for its photo.\n"
         "\n"
-        "zeroshot: FOLDER holds one folder for each class, named after it (_ stands for a space). Tells how often the right "
+        "zeroshot: DIR holds one folder for each class, named after it (_ stands for a space). Tells how often the right "
         "class is the first, and among the first 5, and the mean over the classes.\n"
         "\n"
-        "probe: FOLDER as before. Learns a linear classifier of the model's vectors, logistic regression by L-BFGS whose strength "
-        "is chosen on photos held out for that, and tests it on others: one part of five, or those of the folder --test. Beside it stand the "
+        "probe: DIR as before. Learns a linear classifier of the model's vectors, logistic regression by L-BFGS whose strength "
+        "is chosen on photos held out for that, and tests it on others: one part of five, or those of --test. Beside it stand the "
         "zero-shot figure on the same photos and what 1, 2, 4, 8 and 16 photos of each class teach, as the mean over five draws and "
         "their standard deviation.\n"
         "\n"
@@ -45,7 +45,7 @@ static int run(query_eval *v, int n, char **operands)
     if (n == 0) return cli_misuse(&usage, "say what to measure: retrieval, zeroshot or probe");
     bool retrieval = strcmp(operands[0], "retrieval") == 0, probe = strcmp(operands[0], "probe") == 0;
     if (!retrieval && !probe && strcmp(operands[0], "zeroshot")) return cli_misuse(&usage, "nothing is known of \"%s\"", operands[0]);
-    if (n != (retrieval ? 3 : 2)) return cli_misuse(&usage, retrieval ? "retrieval takes CAPTIONS and FOLDER" : "%s takes one FOLDER", operands[0]);
+    if (n != (retrieval ? 3 : 2)) return cli_misuse(&usage, retrieval ? "retrieval takes FILE and DIR" : "%s takes one DIR", operands[0]);
     if (retrieval && (v->templates || v->names)) return cli_misuse(&usage, "--templates and --names are for zeroshot and probe");
     if (!probe && v->test) return cli_misuse(&usage, "--test is for probe");
     if (retrieval) return query_eval_retrieval(v, operands[1], operands[2]);

@@ -2,6 +2,7 @@
 #include "query/ask_texts.h"
 #include "query/concept.h"
 #include "query/encode_photos.h"
+#include "query/learn_adapter.h"
 #include "query/photo_vectors.h"
 #include "query/query.h"
 
@@ -15,7 +16,7 @@ enum { UNLABELLED_MOST = 2000, EXAMPLES_MOST = 100000 };
 
 static const cli_usage usage = {
     .command = "learn",
-    .arguments = "NAME",
+    .arguments = "NAME | --adapt CAPTIONS [FOLDER]",
     .summary = "Teach the library something by examples.",
     .details =
         "Five photos after --yes are enough; --no takes photos that come near and are not meant. Folders stand for all photos in "
@@ -25,6 +26,12 @@ static const cli_usage usage = {
         "The words of --words, or else the name itself, help where the examples agree with them: \"snow\" says more than five photos "
         "of it. --no-words learns from the photos alone.\n"
         "\n"
+        "--adapt learns from your own captions how you put things: CAPTIONS is a file with a photo's name, a tab and a caption on each line, "
+        "names being relative to FOLDER. It trains a small correction of text vectors on four fifths of the photos at a time and judges it on the "
+        "rest. Only where captions that were held out gain for certain is it kept, and used by clipsearch search; else the exit status is 1. "
+        "--unadapt forgets it. --json: \"fingerprint\", \"photos\", \"captions\", \"kept\", \"rounds\", \"before\" and \"after\" (recall at 1, 5, 10), "
+        "\"gain\", \"low\", \"high\" (of the reciprocal rank).\n"
+        "\n"
         "What was learned belongs to the library's model, or to that of --model; learning NAME again replaces it. --list prints "
         "the name, a tab, the model, a tab, and how many photos were examples and counter-examples. --json prints one object: \"concept\", "
         "\"model\", \"fingerprint\", \"yes\", \"no\", \"unlabelled\", \"words\", \"learned\", and when learning \"strength\" and "
@@ -33,14 +40,15 @@ static const cli_usage usage = {
                 "clipsearch learn \"our boat\" --words \"a red sailing boat\" --yes-from boats.txt\n"
                 "clipsearch search --concept grandma --cut\n"
                 "clipsearch search beach --add 0.5:concept:grandma --after 2020\n"
+                "clipsearch learn --adapt captions.tsv ~/Pictures\n"
                 "clipsearch learn --list\n"
                 "clipsearch learn --forget grandma",
 };
 
 typedef struct arguments {
     cli_list examples;       /* --yes, --no and the lists, in their order */
-    const char *words, *forget;
-    bool zero, no_words, list, json;
+    const char *words, *forget, *adapt;
+    bool zero, no_words, list, unadapt, json;
 } arguments;
 
 typedef struct task {
@@ -314,6 +322,11 @@ static int run(cli *c, const arguments *a, int n, char **operands)
         if ((a->list && a->forget) || n || a->examples.n || a->words) return cli_misuse(&usage, "--list and --forget stand alone");
         return a->list ? list(c, a->json) : forget(c, a->forget);
     }
+    if (a->adapt || a->unadapt) {
+        if ((a->adapt && a->unadapt) || n > (a->adapt != NULL) || a->examples.n || a->words)
+            return cli_misuse(&usage, "--adapt takes one FOLDER, and --unadapt nothing; both stand alone");
+        return a->adapt ? query_adapter_teach(c, a->adapt, n ? operands[0] : ".", a->json) : query_adapter_drop(c);
+    }
     if (n == 0) return cli_misuse(&usage, "say what to call it: clipsearch learn NAME --yes FILE...");
     if (n > 1) return cli_misuse(&usage, "\"%s\" is too much; the examples go after --yes, and a name of several words into quotes", operands[1]);
     if (!*operands[0] || !cli_is_utf8(operands[0])) return cli_misuse(&usage, "the name has to be a word of UTF-8");
@@ -333,6 +346,8 @@ int query_command_learn(struct cli *c, int argc, char **argv)
         {"null", '0', CLI_FLAG, NULL, "names in those lists end with a zero byte", &a.zero},
         {"words", 0, CLI_STRING, "TEXT", "words that say what it is; the name itself when not given", &a.words},
         {"no-words", 0, CLI_FLAG, NULL, "learn from the photos alone", &a.no_words},
+        {"adapt", 0, CLI_STRING, "FILE", "learn from your own captions how you put things", &a.adapt},
+        {"unadapt", 0, CLI_FLAG, NULL, "forget that", &a.unadapt},
         {"list", 0, CLI_FLAG, NULL, "list what was learned", &a.list},
         {"forget", 0, CLI_STRING, "NAME", "forget what was learned under this name", &a.forget},
         {"json", 0, CLI_FLAG, NULL, "print one JSON object", &a.json},

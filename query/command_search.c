@@ -89,7 +89,7 @@ static void finish(arguments *a)
 
 static int parse(cli *c, arguments *a, int argc, char **argv, int *first)
 {
-    enum { OWN = 10 };
+    enum { OWN = 11 };
     *a = (arguments){0};
     query_find_init(&a->find);
     cli_option options[OWN + QUERY_FIND_OPTIONS + 1] = {
@@ -100,6 +100,7 @@ static int parse(cli *c, arguments *a, int argc, char **argv, int *first)
         {"cut", 0, CLI_FLAG, NULL, "only what is relevant, and nothing when nothing is", &a->find.cut},
         {"min-relevance", 0, CLI_DOUBLE, "P", "the same from this probability on, 0 to 1", &a->find.min_relevance},
         {"templates", 0, CLI_STRING, "SET|FILE", "put texts into sentences: none, simple7, imagenet80, or a file's", &a->find.templates},
+        {"no-adapt", 0, CLI_FLAG, NULL, "texts as the model has them, without what clipsearch learn --adapt taught", &a->find.no_adapt},
         {"save", 0, CLI_STRING, "NAME", "keep this question; clipsearch search @NAME asks it again", &a->save},
         {"saved", 0, CLI_FLAG, NULL, "list the questions that are kept", &a->saved},
         {"unsave", 0, CLI_STRING, "NAME", "keep that question no longer", &a->unsave}};

@@ -75,6 +75,19 @@ static void print_models(const overview *o)
     }
 }
 
+static void print_adapters(store *s, const overview *o)
+{
+    store_adapter a;
+    store_error err = {0};
+    char photos[32], captions[32];
+    for (size_t i = 0; i < o->n_models; i++) {
+        store_status st = store_adapter_get(s, o->models[i].fingerprint, o->models[i].dim, &a, &err);
+        if (!st) printf("%-11s %s: by %s captions of %s photos\n", "Adapted", o->models[i].name, cli_count(a.captions, captions), cli_count(a.photos, photos));
+        else if (st != STORE_E_NOT_FOUND) cli_warn("%s", err.text);
+        if (!st) store_adapter_finish(&a);
+    }
+}
+
 static void print_cache(const overview *o)
 {
     const store_cache_info *k = &o->cache;
@@ -88,7 +101,7 @@ static void print_cache(const overview *o)
            cli_bytes(k->bytes, size), cli_count(k->base, a), cli_count(k->delta, b), cli_count(k->dead, d), k->current ? "; current" : "");
 }
 
-static void print_overview(const cli *c, const overview *o)
+static void print_overview(const cli *c, store *s, const overview *o)
 {
     const store_counts *n = &o->counts;
     char a[32], b[32];
@@ -101,6 +114,7 @@ static void print_overview(const cli *c, const overview *o)
     if (n->truncated) printf(", %s cut short", cli_count(n->truncated, a));
     printf("\n%-11s %s\n", "Indexed", n->last_indexed[0] ? n->last_indexed : "never");
     print_models(o);
+    print_adapters(s, o);
     print_folders(o);
     print_cache(o);
     if (n->failed) cli_say(c, "`clipsearch status --failed` lists what could not be read");
@@ -224,7 +238,7 @@ int query_command_status(struct cli *c, int argc, char **argv)
     if (failed) status = print_failures(c, s, json);
     else if (gather(s, &o, &err)) status = cli_fail("%s", err.text);
     else if (json) print_json(c, &o);
-    else print_overview(c, &o);
+    else print_overview(c, s, &o);
     store_roots_free(o.roots, o.n_roots);
     free(o.models);
     store_close(s);

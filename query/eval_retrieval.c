@@ -6,101 +6,38 @@
  * recall@k, text to image: the share of captions whose photo is among the k nearest photos; image to text: the share of
  * photos of which at least one caption is among the k nearest captions. Photos that cannot be read are left out with
  * their captions, and counted. */
+#include "query/captions.h"
 #include "query/eval.h"
 #include "query/kept_vectors.h"
 #include "query/open_library.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINES_MOST = 10000000 };
-
 static const size_t cuts[] = {1, 5, 10};
 enum { CUTS = sizeof cuts / sizeof *cuts };
-
-typedef struct caption { char *line; const char *text; size_t place; } caption; /* line: the file's name and then the text; owned */
 
 typedef struct task {
     query_eval *v;
     const char *path, *folder;
-    caption *captions;     /* [n_captions] by file name, then as they come */
-    size_t n_captions, room;
-    char **photos;         /* [n_photos] paths, by name */
-    size_t n_photos;
+    query_captions file;
+    size_t n_captions, n_photos; /* that are measured: those of the file, without unreadable photos */
     size_t *caption_group, *photo_group;   /* which photo each belongs to */
     float *photo_vectors, *caption_vectors; /* [..][dim] */
     uint8_t *states;       /* [n_photos] */
     size_t left_out;       /* photos */
 } task;
 
-/* ---- the list ---- */
-
-static int add_line(task *t, char *line, size_t number)
-{
-    line[strcspn(line, "\r\n")] = '\0';
-    if (!*line) return 0;
-    char *tab = strchr(line, '\t');
-    if (!tab || tab == line || !tab[1]) return cli_fail("%s: line %zu is not FILE<tab>CAPTION", t->path, number);
-    if (t->n_captions == t->room) {
-        size_t room = t->room ? 2 * t->room : 1024;
-        caption *larger = realloc(t->captions, room * sizeof *larger);
-        if (!larger) return cli_fail("memory ran out");
-        t->captions = larger, t->room = room;
-    }
-    char *copy = strdup(line);
-    if (!copy) return cli_fail("memory ran out");
-    copy[tab - line] = '\0';
-    t->captions[t->n_captions] = (caption){copy, copy + (tab - line) + 1, t->n_captions};
-    t->n_captions++;
-    return 0;
-}
-
-static int by_name(const void *a, const void *b)
-{
-    const caption *x = a, *y = b;
-    int order = strcmp(x->line, y->line);
-    return order ? order : x->place < y->place ? -1 : x->place > y->place;
-}
-
 static int read_captions(task *t)
 {
-    FILE *f = fopen(t->path, "r");
-    if (!f) return cli_fail("cannot read %s: %s", t->path, strerror(errno));
-    char *line = NULL;
-    size_t room = 0, number = 0;
-    int status = 0;
-    while (!status && getline(&line, &room, f) >= 0)
-        status = ++number > LINES_MOST ? cli_fail("%s: more than %d lines", t->path, LINES_MOST) : add_line(t, line, number);
-    if (!status && ferror(f)) status = cli_fail("cannot read %s: %s", t->path, strerror(errno));
-    free(line);
-    fclose(f);
-    if (!status && !t->n_captions) status = cli_fail("%s holds no captions", t->path);
-    if (!status) qsort(t->captions, t->n_captions, sizeof *t->captions, by_name);
-    return status;
-}
-
-/* The photos that the captions name, once each. */
-static int find_photos(task *t)
-{
-    t->photos = calloc(t->n_captions, sizeof *t->photos);
-    t->caption_group = calloc(t->n_captions, sizeof *t->caption_group);
-    t->photo_group = calloc(t->n_captions, sizeof *t->photo_group);
-    if (!t->photos || !t->caption_group || !t->photo_group) return cli_fail("memory ran out");
-    for (size_t i = 0; i < t->n_captions; i++) {
-        const char *name = t->captions[i].line;
-        if (i == 0 || strcmp(name, t->captions[i - 1].line)) {
-            if (asprintf(&t->photos[t->n_photos], "%s%s%s", *name == '/' ? "" : t->folder, *name == '/' ? "" : "/", name) < 0) {
-                t->photos[t->n_photos] = NULL;
-                return cli_fail("memory ran out");
-            }
-            t->photo_group[t->n_photos] = t->n_photos;
-            t->n_photos++;
-        }
-        t->caption_group[i] = t->n_photos - 1;
-    }
-    return 0;
+    int status = query_captions_open(t->path, t->folder, &t->file);
+    if (status) return status;
+    t->n_captions = t->file.n, t->n_photos = t->file.n_photos;
+    t->caption_group = t->file.own;
+    t->photo_group = malloc((t->n_photos + 1) * sizeof *t->photo_group);
+    for (size_t i = 0; t->photo_group && i < t->n_photos; i++) t->photo_group[i] = i;
+    return t->photo_group ? 0 : cli_fail("memory ran out");
 }
 
 /* ---- vectors ---- */
@@ -109,7 +46,7 @@ static int encode_captions(task *t)
 {
     const char **texts = malloc(t->n_captions * sizeof *texts);
     if (!texts) return cli_fail("memory ran out");
-    for (size_t i = 0; i < t->n_captions; i++) texts[i] = t->captions[i].text;
+    for (size_t i = 0; i < t->n_captions; i++) texts[i] = t->file.items[i].text;
     int status = query_encode_texts(&t->v->encoder, texts, t->n_captions, t->caption_vectors);
     free(texts);
     return status;
@@ -122,7 +59,7 @@ static int encode_all(task *t)
     t->photo_vectors = calloc(t->n_photos * dim, sizeof(float));     /* [n_photos][dim] */
     t->caption_vectors = calloc(t->n_captions * dim, sizeof(float)); /* [n_captions][dim] */
     if (!t->states || !t->photo_vectors || !t->caption_vectors) return cli_fail("memory ran out");
-    int status = query_encode_photos_kept(&t->v->encoder, t->v->cache, t->folder, (const char *const *)t->photos, t->n_photos,
+    int status = query_encode_photos_kept(&t->v->encoder, t->v->cache, t->folder, (const char *const *)t->file.photos, t->n_photos,
                                           t->v->precision, t->photo_vectors, t->states);
     return status ? status : encode_captions(t);
 }
@@ -139,7 +76,7 @@ static void leave_out(task *t)
     t->n_captions = kept;
     kept = 0;
     for (size_t i = 0; i < t->n_photos; i++) {
-        if (t->states[i] == QUERY_PHOTO_NONE) cli_warn("%s: not a photo", t->photos[i]);
+        if (t->states[i] == QUERY_PHOTO_NONE) cli_warn("%s: not a photo", t->file.photos[i]);
         if (t->states[i] != QUERY_PHOTO_OK) continue;
         memmove(t->photo_vectors + kept * dim, t->photo_vectors + i * dim, dim * sizeof(float));
         t->photo_group[kept++] = t->photo_group[i];
@@ -237,28 +174,17 @@ static int measure(task *t)
     return 0;
 }
 
-static void finish(task *t, size_t captions, size_t photos)
-{
-    for (size_t i = 0; i < captions; i++) free(t->captions[i].line);
-    for (size_t i = 0; i < photos; i++) free(t->photos[i]);
-    free(t->captions);
-    free(t->photos);
-    free(t->caption_group);
-    free(t->photo_group);
-    free(t->photo_vectors);
-    free(t->caption_vectors);
-    free(t->states);
-}
-
 int query_eval_retrieval(query_eval *v, const char *captions, const char *folder)
 {
     task t = {.v = v, .path = captions, .folder = folder};
     int status = read_captions(&t);
-    if (!status) status = find_photos(&t);
-    size_t all_captions = t.n_captions, all_photos = t.n_photos;
     if (!status) status = query_default_encoder(v->c, &v->encoder);
     if (!status) status = encode_all(&t);
     if (!status) status = measure(&t);
-    finish(&t, all_captions, all_photos);
+    query_captions_close(&t.file);
+    free(t.photo_group);
+    free(t.photo_vectors);
+    free(t.caption_vectors);
+    free(t.states);
     return status;
 }

@@ -5,6 +5,7 @@
 #include "query/ask.h"
 #include "query/combine.h"
 #include "query/concept.h"
+#include "query/learn_adapter.h"
 #include "query/least.h"
 #include "query/rank.h"
 #include "query/relevance.h"
@@ -162,13 +163,15 @@ static int ask_models(query_find *f, query_library *l, size_t n_models, const qu
     return 0;
 }
 
-/* Relevance is measured with the words as they are, whatever sentences the photos were ranked with; a concept knows its own. */
+/* Relevance is measured with the words as they are, whatever sentences and captions the photos were ranked with; a concept knows its own. */
 static int judge_by(query_find *f, query_library *l, query_term *terms, size_t n, const answer *a, float *relevance)
 {
     size_t n_words = count_kind(terms, n, QUERY_TEXT), m = 0;
     query_term *words = malloc((n + 1) * sizeof *words);
     float *questions = NULL;
+    const query_adapter *adapter = l->adapter;
     int status = words ? 0 : cli_fail("memory ran out");
+    l->adapter = NULL;
     for (size_t i = 0, w = 0; !status && i < n; i++)
         if (terms[i].kind == QUERY_TEXT) words[w++] = terms[i];
     for (size_t i = 0; i < a->n; i++) relevance[i] = 1;
@@ -176,6 +179,7 @@ static int judge_by(query_find *f, query_library *l, query_term *terms, size_t n
     if (!status && n_words) status = query_relevance_of_hits(l, questions, m, a->hits, a->n, relevance);
     for (size_t i = 0; i < n && !status; i++)
         if (terms[i].kind == QUERY_CONCEPT) status = query_concept_relevance(l, &terms[i], a->hits, a->n, relevance);
+    l->adapter = adapter;
     free(questions);
     free(words);
     return status;
@@ -252,17 +256,24 @@ static int open_and_find(query_find *f, cli *c, const query_prompts *p, query_te
     size_t n_models = c->n_models > 1 ? c->n_models : 1, opened = 0;
     cli *contexts = calloc(n_models, sizeof *contexts); /* c with one of its models each; they own nothing */
     query_library *l = calloc(n_models, sizeof *l);
-    int status = contexts && l ? 0 : cli_fail("memory ran out");
+    query_adapter *adapters = calloc(n_models, sizeof *adapters);
+    int status = contexts && l && adapters ? 0 : cli_fail("memory ran out");
     for (; opened < n_models && !status; opened++) {
         contexts[opened] = *c;
         if (n_models > 1) contexts[opened].model = c->models[opened];
         status = query_library_open(&l[opened], &contexts[opened]);
+        if (!status && !f->no_adapt) status = query_adapter_open(&l[opened], &adapters[opened]);
+        if (!status && adapters[opened].dim) l[opened].adapter = &adapters[opened];
         for (size_t i = 0; i < opened && !status; i++)
             if (l[i].model.id == l[opened].model.id)
                 status = cli_fail("%s and %s are one model", c->models[i], c->models[opened]);
     }
     if (!status) status = find(f, l, n_models, p, terms, n);
-    while (opened) query_library_close(&l[--opened]);
+    while (opened) {
+        query_library_close(&l[--opened]);
+        query_adapter_finish(&adapters[opened]);
+    }
+    free(adapters);
     free(contexts);
     free(l);
     return status;

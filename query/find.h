@@ -16,6 +16,7 @@ typedef struct query_find {
     bool all;               /* every term must match: the least of their cosines */
     bool cut;               /* only what is relevant */
     double min_relevance;   /* the same, more or less strictly; below 0: not asked for */
+    bool no_adapt;          /* texts as the model has them, whatever captions taught */
     const char *templates;  /* sentences for texts; NULL: as they are */
     query_filter filter;
     query_show show;

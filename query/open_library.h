@@ -9,6 +9,7 @@ typedef struct query_library {
     store *store;
     store_model model;      /* the one that is searched with */
     query_encoder encoder;  /* the same model, opened when it is needed */
+    const struct query_adapter *adapter; /* corrects the vectors of texts that are asked; NULL: none */
 } query_library;
 
 /* Opens c->db and says what is wrong, and what to type, when that fails: the exit status, or 0. */

@@ -46,7 +46,7 @@ void store_path_range(const char *folder, char *low, char *high);     /* names b
 char *store_path_beside(const store *s, const char *suffix);          /* "photos.db" + suffix */
 
 /* schema.c */
-#define STORE_SCHEMA_VERSION 2
+#define STORE_SCHEMA_VERSION 3
 STORE_MUST_USE store_status schema_ready(db *d, bool write, store_error *err);
 /* The steps from version 0 upwards; step i brings version i to i + 1. */
 STORE_MUST_USE store_status schema_upgrade(db *d, const char *const *steps, int n, bool write, store_error *err);

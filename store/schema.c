@@ -1,4 +1,4 @@
-/* schema.c: the tables of a library, version 2. PRAGMA user_version holds the version, application_id says whose file it is
+/* schema.c: the tables of a library, version 3. PRAGMA user_version holds the version, application_id says whose file it is
  * ("CLIP" in ASCII). A person may query all of it with the sqlite3 shell.
  *
  * settings   key, value            "model": id of the model that search uses; "last_indexed": local time; others as set
@@ -30,7 +30,12 @@
  *            weights, bias         dim floats, little endian, and a number: see store.h
  *            yes, no, unlabelled   how many photos it was learned from; words that helped or null; learned: local time
  *
- * Version 2 added concepts.
+ * adapters   fingerprint           of the model whose text vectors it corrects
+ *            rank, maps            t becomes the unit vector along t + up (down' t); down and up: dim rows of rank floats each
+ *            photos, captions      what it was learned from
+ *            gain, learned         in reciprocal rank on held-out captions; local time
+ *
+ * Version 2 added concepts, version 3 adapters.
  *
  * Counts are kept by triggers because counting a million rows takes longer than a search. */
 #include "store/library.h"
@@ -104,7 +109,11 @@ static const char version_2[] =
     "  bias REAL NOT NULL, yes INTEGER NOT NULL, no INTEGER NOT NULL, unlabelled INTEGER NOT NULL, words TEXT,"
     "  learned TEXT NOT NULL, PRIMARY KEY(name, fingerprint)) WITHOUT ROWID;";
 
-static const char *const steps[STORE_SCHEMA_VERSION] = {version_1, version_2};
+static const char version_3[] =
+    "CREATE TABLE adapters(fingerprint TEXT PRIMARY KEY, rank INTEGER NOT NULL, maps BLOB NOT NULL, photos INTEGER NOT NULL,"
+    "  captions INTEGER NOT NULL, gain REAL NOT NULL, learned TEXT NOT NULL) WITHOUT ROWID;";
+
+static const char *const steps[STORE_SCHEMA_VERSION] = {version_1, version_2, version_3};
 
 static store_status read_pragma(db *d, const char *sql, int64_t *v, store_error *err)
 {

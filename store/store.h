@@ -214,6 +214,23 @@ STORE_MUST_USE store_status store_concept_forget(store *s, const char *name, int
 void store_concept_finish(store_concept *c);
 void store_concepts_free(store_concept *concepts, size_t n);
 
+/* ---- corrections of text vectors: what captions taught ------------------------------------------------------------- */
+
+typedef struct store_adapter {
+    char fingerprint[33];       /* of the model whose text vectors it corrects; one a model */
+    int dim, rank;
+    float *maps;                /* [2][dim][rank]: down, up */
+    int64_t photos, captions;   /* what it was learned from */
+    double gain;                /* in reciprocal rank, on captions that were held out */
+    char learned[20];           /* local time; set by the library */
+} store_adapter;
+
+STORE_MUST_USE store_status store_adapter_put(store *s, const store_adapter *a, store_error *err);
+/* STORE_E_NOT_FOUND is an answer and fills no err. */
+STORE_MUST_USE store_status store_adapter_get(store *s, const char *fingerprint, int dim, store_adapter *out, store_error *err);
+STORE_MUST_USE store_status store_adapter_forget(store *s, const char *fingerprint, int64_t *forgotten, store_error *err);
+void store_adapter_finish(store_adapter *a);
+
 /* ---- vectors ---------------------------------------------------------------------------------------------------- */
 
 /* STORE_E_NOT_FOUND when there is none. */

@@ -109,7 +109,7 @@ static void a_library_without_concepts_gets_them(void **state)
     int64_t version;
     fixture_start(&f, 16);
     save_many(&f, 0, 3);
-    OK(&f, db_exec(f.s->db, "DROP TABLE concepts; PRAGMA user_version = 1", &f.err));
+    OK(&f, db_exec(f.s->db, "DROP TABLE concepts; DROP TABLE adapters; PRAGMA user_version = 1", &f.err));
     store_close(f.s);
     FAILS(&f, STORE_E_VERSION, store_open(f.db, STORE_READ, &f.s, &f.err));
     fixture_open(&f, STORE_WRITE);
