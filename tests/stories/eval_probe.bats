@@ -74,11 +74,13 @@ class() {
 @test "kept vectors: a run that is killed goes on" {
     class a 3 60; class b 4 60
     evaluate zeroshot "$photos" --json
-    local plain="$output" kills=0 i
-    for i in 1 2 3 4 5 6 7 8; do
-        clipsearch eval zeroshot "$photos" --model "$TINY_MODEL" --threads 1 --cache kept >/dev/null 2>&1 &
-        local run=$!
-        sleep "0.0$((i * 1))"
+    local plain="$output" kills=0 i before run
+    : >kept
+    for i in 1 2 3 4; do
+        before=$(stat -c %s kept)
+        "$CLIPSEARCH" eval zeroshot "$photos" --model "$TINY_MODEL" --threads 1 --cache kept >/dev/null 2>&1 &
+        run=$! # the program itself: a shell's function would leave it behind
+        while kill -0 $run 2>/dev/null && [ "$(stat -c %s kept)" -eq "$before" ]; do sleep 0.002; done
         if kill -9 $run 2>/dev/null; then kills=$((kills + 1)); fi
         wait $run 2>/dev/null || true
     done
