@@ -88,7 +88,9 @@ names() { awk -F/ '{print $NF}' <<<"$output" | tr '\n' ' '; }
 }
 
 @test "scores are the same in text and in JSON" {
-    try_pipe "diff <(clipsearch search x | cut -f1) <(clipsearch search x --json | jq .score | xargs printf '%.4f\n')"
+    # JSON has more digits; rounding them once more may differ by one in the last.
+    try_pipe "paste <(clipsearch search x | cut -f1) <(clipsearch search x --json | jq .score) |
+        awk 'NF != 2 || (\$1 - \$2) ^ 2 > 0.00006 ^ 2 { exit 1 } END { exit NR < 5 }'"
     expect_status 0
 }
 
