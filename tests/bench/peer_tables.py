@@ -233,10 +233,10 @@ def rows_of_towers(report, got):
 
 
 class Texts:
-    """Texts that nobody has asked before, for a library remembers them."""
+    """Texts that nobody has asked before, in this run or an earlier one: a library remembers them. Hence no seed."""
 
     def __init__(self):
-        self.random, self.used = random.Random(11), set()
+        self.random, self.used = random.SystemRandom(), set()
 
     def next(self):
         while True:
