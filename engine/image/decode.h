@@ -43,7 +43,7 @@ CLIP_MUST_USE clip_status clip_job_header(clip_job *job, int width, int height);
 /* For a decoder that will hold per_pixel bytes of each pixel at once: CLIP_E_LIMIT when that is more than max_memory. */
 CLIP_MUST_USE clip_status clip_job_memory(clip_job *job, int width, int height, uint64_t per_pixel);
 
-/* How many times smaller the rows may be delivered, 1..most: all that is used keeps three times the wanted size. A power of 2. */
+/* How many times smaller the rows may be delivered, 1..most: all that is used keeps 2.9 times the wanted size. A power of 2. */
 int clip_job_scale(const clip_job *job, int most);
 
 /* Rows of `width` pixels, `height` of them, will come, each side being 1/scale of the photo's rounded up. */

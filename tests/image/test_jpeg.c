@@ -125,12 +125,12 @@ static void twelve_bits_are_refused_with_the_reason(void **state)
 
 /* ---- scale and turn -------------------------------------------------------------------------------------------- */
 
-static void scaled_decoding_keeps_three_times_the_wanted_size(void **state)
+static void scaled_decoding_keeps_nearly_three_times_the_wanted_size(void **state)
 {
     static const struct { int w, h, mode, orientation, scale; } cases[] = {
         {4000, 3000, CLIP_RESIZE_SHORTEST, 1, 4}, {3000, 4000, CLIP_RESIZE_SHORTEST, 1, 4},
-        {5375, 5375, CLIP_RESIZE_SHORTEST, 1, 4}, {5376, 5376, CLIP_RESIZE_SHORTEST, 1, 8},
-        {80000, 3000, CLIP_RESIZE_SHORTEST, 1, 4}, {1343, 3000, CLIP_RESIZE_SHORTEST, 6, 1},
+        {5196, 5196, CLIP_RESIZE_SHORTEST, 1, 4}, {5197, 5197, CLIP_RESIZE_SHORTEST, 1, 8},
+        {80000, 3000, CLIP_RESIZE_SHORTEST, 1, 4}, {1299, 3000, CLIP_RESIZE_SHORTEST, 6, 1},
         {9000, 1350, CLIP_RESIZE_SQUASH, 1, 2}, {1350, 9000, CLIP_RESIZE_SQUASH, 1, 2},
         {300, 300, CLIP_RESIZE_SHORTEST, 1, 1}, {6000, 1500, CLIP_RESIZE_LONGEST, 8, 8}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -394,7 +394,7 @@ int main(void)
         cmocka_unit_test(gray_becomes_three_equal_channels),
         cmocka_unit_test(cmyk_and_ycck_become_rgb),
         cmocka_unit_test(twelve_bits_are_refused_with_the_reason),
-        cmocka_unit_test(scaled_decoding_keeps_three_times_the_wanted_size),
+        cmocka_unit_test(scaled_decoding_keeps_nearly_three_times_the_wanted_size),
         cmocka_unit_test(scaled_decoding_changes_little),
         cmocka_unit_test(all_orientations_show_one_picture),
         cmocka_unit_test(a_truncated_photo_is_the_rows_that_exist),
