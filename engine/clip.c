@@ -80,10 +80,14 @@ static clip_precision choose_precision(const clip_encoder_options *o, const clip
     clip_precision asked = o ? o->precision : CLIP_AUTO;
     clip_cpu cpu = clip_cpu_get();
     bool narrow = kind->narrow && clip_int16_is_fast();
+    bool narrowest = kind->narrow == CLIP_INT8 && ((o && o->even_if_slow) || clip_dnn_has_vnni());
     switch (asked) {
     case CLIP_F32: break;
     case CLIP_BF16: return clip_dnn_has_bf16() ? CLIP_BF16 : CLIP_F32;
-    case CLIP_INT16: case CLIP_INT8: return narrow ? CLIP_INT16 : CLIP_F32;
+    case CLIP_INT8:
+        if (narrowest) return CLIP_INT8;
+        return narrow ? CLIP_INT16 : CLIP_F32;
+    case CLIP_INT16: return narrow ? CLIP_INT16 : CLIP_F32;
     case CLIP_AUTO:
         if (clip_dnn_has_bf16()) return CLIP_BF16;
         return narrow && !cpu.avx512 ? CLIP_INT16 : CLIP_F32;

@@ -93,7 +93,7 @@ CLIP_MUST_USE clip_status clip_model_import(const char *file, const char *beside
 
 /* What an image encoder computes its products in; sums are f32, or exact. An encoder takes the nearest that this CPU and the
  * model's tower have, and says which: bf16 needs AVX-512 BF16, int16 AVX2 and no ResNet; both are f32 otherwise.
- * CLIP_INT8 asks for integers of the width that the CPU multiplies fastest: 16 bits. */
+ * CLIP_INT8 is 8-bit integers for a ViT on a CPU with VNNI, and int16 elsewhere. */
 typedef enum clip_precision { CLIP_F32 = 0, CLIP_BF16, CLIP_INT16, CLIP_INT8, CLIP_AUTO } clip_precision;
 
 const char *clip_precision_name(clip_precision p); /* "f32", "bf16", "int16", "int8", "auto" */
@@ -103,6 +103,7 @@ typedef struct clip_encoder_options {
     int threads;              /* 0: one for each core */
     int max_batch;            /* images or texts computed at once; 0: a measured default */
     clip_precision precision; /* arithmetic asked for; CLIP_AUTO takes the fastest that is accepted on this CPU */
+    bool even_if_slow;        /* CLIP_INT8 without VNNI too: for tests of exactness */
 } clip_encoder_options;
 
 typedef struct clip_image_encoder clip_image_encoder;

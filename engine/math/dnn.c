@@ -23,6 +23,15 @@ bool clip_dnn_has_bf16(void)
     return clip_dnn_load() && (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
 }
 
+/* With AVX-512's registers or with AVX2's. */
+bool clip_dnn_has_vnni(void)
+{
+    if (!clip_dnn_load()) return false;
+    unsigned isa = (unsigned)dnnl_get_effective_cpu_isa();
+    return (isa & dnnl_cpu_isa_avx512_core_vnni) == dnnl_cpu_isa_avx512_core_vnni ||
+           (isa & dnnl_cpu_isa_avx2_vnni) == dnnl_cpu_isa_avx2_vnni;
+}
+
 void *clip_aligned_alloc(size_t bytes)
 {
     size_t padded = (bytes + 63) & ~(size_t)63;
@@ -61,6 +70,7 @@ dnnl_data_type_t clip_dnn_type(clip_type t)
     case CLIP_T_BF16: return dnnl_bf16;
     case CLIP_T_U8: return dnnl_u8;
     case CLIP_T_S8: return dnnl_s8;
+    case CLIP_T_S32: return dnnl_s32;
     case CLIP_T_S16: break; /* ours, not oneDNN's */
     }
     return dnnl_data_type_undef;
@@ -180,19 +190,20 @@ void clip_packed_destroy(clip_packed *p)
     if (p->weights) dnnl_memory_destroy(p->weights);
     if (p->bias) dnnl_memory_destroy(p->bias);
     clip_int16_destroy(p->narrow);
+    free(p->outputs.scale);
     free(p->weight_bytes);
     free(p->bias_bytes);
     free(p);
 }
 
-clip_status clip_dnn_pack(clip_dnn *d, const clip_md *plain, const float *w, const clip_md *weights, const clip_md *bias,
+clip_status clip_dnn_pack(clip_dnn *d, const clip_md *plain, const void *w, const clip_md *weights, const clip_md *bias,
                           const float *b, clip_packed **out, clip_error *err)
 {
     clip_packed *p = calloc(1, sizeof *p);
     bool room = p && clip_memory_own(d, weights, &p->weights, &p->weight_bytes) &&
-                clip_memory_own(d, bias, &p->bias, &p->bias_bytes);
-    if (room && b) memcpy(p->bias_bytes, b, clip_md_bytes(bias));
-    else if (room) memset(p->bias_bytes, 0, clip_md_bytes(bias));
+                (!bias || clip_memory_own(d, bias, &p->bias, &p->bias_bytes));
+    if (room && bias && b) memcpy(p->bias_bytes, b, clip_md_bytes(bias));
+    else if (room && bias) memset(p->bias_bytes, 0, clip_md_bytes(bias));
     if (room && clip_dnn_reorder(d, plain, w, weights, p->weights)) {
         *out = p;
         return CLIP_OK;

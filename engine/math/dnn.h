@@ -26,6 +26,9 @@ int clip_dnn_use_threads(int n);
 /* Whether products of bf16 are fast here. */
 bool clip_dnn_has_bf16(void);
 
+/* Whether products of 8-bit integers are: without, they are right, but slow. */
+bool clip_dnn_has_vnni(void);
+
 CLIP_MUST_USE clip_status clip_dnn_create(clip_dnn **out, clip_error *err);
 void clip_dnn_destroy(clip_dnn *d);
 
@@ -33,14 +36,14 @@ void clip_dnn_destroy(clip_dnn *d);
 typedef struct clip_matmul_spec {
     int rows, in, out;
     size_t ldx, ldy;          /* elements from row to row; 0: dense */
-    clip_type type;           /* of x and the weights: f32 or bf16, sums being f32; or the matrices of int16.h */
+    clip_type type;           /* of x and the weights: f32 or bf16, sums being f32; or the matrices of int16.h (S16) or int8.h (U8) */
     clip_type y_type;
     clip_activation act;
     bool add;
     int most;                 /* with 16-bit integers: the largest size of a number of x; 0: CLIP_INT16_MOST */
 } clip_matmul_spec;
 
-/* 16-bit integers are our own kernel's: x is dense, y is f32, and the activation none, ReLU or ReLU6.
+/* 16-bit integers are our own kernel's: x is dense, y is f32, and the activation none, ReLU or ReLU6; with 8-bit ones, none.
  * `like`: NULL, or a product of another number of rows whose packed weights this one shall use too. */
 CLIP_MUST_USE clip_status clip_matmul_create(clip_dnn *d, const clip_matmul_spec *spec, const clip_matmul *like,
                                              clip_matmul **out, clip_error *err);

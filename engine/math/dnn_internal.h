@@ -7,6 +7,7 @@
 #include "engine/math/dnn.h"
 #include "engine/math/dnn_calls.h"
 #include "engine/math/int16.h"
+#include "engine/math/int8.h"
 
 struct clip_dnn {
     dnnl_engine_t engine;
@@ -17,6 +18,7 @@ struct clip_packed {
     dnnl_memory_t weights, bias;
     void *weight_bytes, *bias_bytes;
     clip_int16_weights *narrow; /* nothing of the above when there is this */
+    clip_int8_outputs outputs;  /* of weights of 8-bit integers */
 };
 
 typedef struct clip_md {
@@ -54,8 +56,8 @@ dnnl_status_t clip_dnn_describe_convolution(clip_dnn *d, const clip_md *x, const
 /* from -> to, converting order and type. */
 bool clip_dnn_reorder(clip_dnn *d, const clip_md *from, const void *src, const clip_md *to, dnnl_memory_t dst);
 
-/* `plain` is how w lies in memory; the results are what the primitive wants. */
-clip_status clip_dnn_pack(clip_dnn *d, const clip_md *plain, const float *w, const clip_md *weights, const clip_md *bias,
+/* `plain` is how w lies in memory; the results are what the primitive wants. bias NULL: it wants none. */
+clip_status clip_dnn_pack(clip_dnn *d, const clip_md *plain, const void *w, const clip_md *weights, const clip_md *bias,
                           const float *b, clip_packed **out, clip_error *err);
 
 const char *clip_dnn_kernel(const_dnnl_primitive_desc_t pd);

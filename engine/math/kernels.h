@@ -43,6 +43,22 @@ static inline size_t clip_attention_scratch(int keys, int head)
     return t * d * 2 + 8 * t + 8 * d;
 }
 
+/* How a row was rounded to u8: x = scale * (u - zero). */
+typedef struct clip_u8_row {
+    float scale;
+    int32_t zero;
+} clip_u8_row;
+
+/* One row of a product of 8-bit integers: y = row.scale * scale * (sums - row.zero * total) + bias, added to y when `add`. */
+typedef struct clip_sums_args {
+    const int32_t *sums, *total; /* [n]; sums may be where y is */
+    const float *scale, *bias;   /* [n] */
+    clip_u8_row row;
+    size_t n;
+    float *y;                    /* [n] */
+    bool add;
+} clip_sums_args;
+
 typedef struct clip_kernels {
     const char *name;
     void (*linear)(const clip_linear_args *a, int first, int end); /* output columns first .. end-1 */
@@ -54,6 +70,9 @@ typedef struct clip_kernels {
     /* dst = src / scale to nearest, of sizes up to CLIP_INT16_MOST; returns the scale, a NaN when a number is not finite.
      * bound: none of the sizes is larger; 0: the largest is looked for */
     float (*to_int16)(const float *src, int16_t *dst, size_t n, float bound);
+    /* dst = src / scale + zero to nearest, 0..255 being the range of src and 0; the scale is a NaN when a number is not finite */
+    clip_u8_row (*to_u8)(const float *src, uint8_t *dst, size_t n);
+    void (*from_sums)(const clip_sums_args *a);
     void (*bytes_to_f32)(const uint8_t *src, float *dst, size_t n); /* 0..255, not scaled */
 } clip_kernels;
 

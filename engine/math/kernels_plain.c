@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/math/int16.h"
+#include "engine/math/int8.h"
 #include "engine/math/kernels.h"
 
 /* IEEE 754 half to single. Subnormals are scaled by hand: 2^-24 is the weight of a half's last bit. */
@@ -41,7 +42,7 @@ static float load(const void *src, clip_type type, size_t i)
         return f;
     case CLIP_T_U8: return p[i];
     case CLIP_T_S8: return (signed char)p[i];
-    case CLIP_T_S16: break; /* has a scale: never in a file */
+    case CLIP_T_S16: case CLIP_T_S32: break; /* never in a file */
     }
     return 0;
 }
@@ -137,6 +138,28 @@ static float plain_to_int16(const float *src, int16_t *dst, size_t n, float boun
     return finite ? most / CLIP_INT16_MOST : NAN;
 }
 
+static clip_u8_row plain_to_u8(const float *src, uint8_t *dst, size_t n)
+{
+    float least = 0, most = 0;
+    bool finite = true;
+    for (size_t i = 0; i < n; i++) {
+        least = fminf(least, src[i]), most = fmaxf(most, src[i]);
+        finite = finite && isfinite(src[i]);
+    }
+    clip_u8_row row = clip_u8_range(least, most, finite);
+    float factor = row.scale > 0 ? 1 / row.scale : 0;
+    for (size_t i = 0; i < n; i++) dst[i] = factor > 0 ? clip_u8_of(src[i], factor, (float)row.zero) : 0;
+    return row;
+}
+
+static void plain_from_sums(const clip_sums_args *a)
+{
+    for (size_t i = 0; i < a->n; i++) {
+        float v = (float)(a->sums[i] - a->row.zero * a->total[i]) * (a->row.scale * a->scale[i]) + a->bias[i];
+        a->y[i] = a->add ? a->y[i] + v : v;
+    }
+}
+
 static void plain_bytes_to_f32(const uint8_t *src, float *dst, size_t n)
 {
     for (size_t i = 0; i < n; i++) dst[i] = src[i];
@@ -151,5 +174,7 @@ const clip_kernels clip_kernels_plain = {
     .to_f32 = plain_to_f32,
     .to_bf16 = plain_to_bf16,
     .to_int16 = plain_to_int16,
+    .to_u8 = plain_to_u8,
+    .from_sums = plain_from_sums,
     .bytes_to_f32 = plain_bytes_to_f32,
 };

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "engine/math/int16.h"
+#include "engine/math/int8.h"
 #include "engine/math/kernels.h"
 
 #define INLINE static inline __attribute__((always_inline))
@@ -339,6 +340,38 @@ static float vector_to_int16(const float *src, int16_t *dst, size_t n, float bou
     return NAN;
 }
 
+static clip_u8_row vector_to_u8(const float *src, uint8_t *dst, size_t n)
+{
+    vf most = v_set(0.0f), least = most, doubt = most; /* least: its negative */
+    size_t i = 0;
+    for (; i < n; i += LANES) {
+        vf x = i + LANES <= n ? v_load(src + i) : v_load_part(src + i, n - i);
+        most = v_max(most, x), least = v_max(least, -x), doubt += x - x;
+    }
+    clip_u8_row row = clip_u8_range(-v_maximum(least), v_maximum(most), v_sum(doubt) == 0);
+    float factor = 1 / row.scale, shift = (float)row.zero;
+    if (!(row.scale > 0)) memset(dst, 0, n);
+    else for (i = 0; i < n; i++) dst[i] = clip_u8_of(src[i], factor, shift); /* a loop that the compiler makes vectors of */
+    return row;
+}
+
+/* Part by part, because y may be where the sums are. */
+static void vector_from_sums(const clip_sums_args *a)
+{
+    enum { PART = 64 };
+    for (size_t at = 0; at < a->n; at += PART) {
+        size_t n = a->n - at < PART ? a->n - at : PART;
+        const int32_t *restrict total = a->total + at;
+        const float *restrict scale = a->scale + at, *restrict bias = a->bias + at;
+        float *restrict y = a->y + at, v[PART];
+        int32_t sums[PART];
+        memcpy(sums, a->sums + at, n * sizeof *sums);
+        for (size_t i = 0; i < n; i++) v[i] = (float)(sums[i] - a->row.zero * total[i]) * (a->row.scale * scale[i]) + bias[i];
+        if (a->add) for (size_t i = 0; i < n; i++) y[i] += v[i];
+        else memcpy(y, v, n * sizeof *v);
+    }
+}
+
 static void vector_bytes_to_f32(const uint8_t *src, float *dst, size_t n)
 {
     for (size_t i = 0; i < n; i++) dst[i] = src[i];
@@ -354,6 +387,8 @@ static void vector_bytes_to_f32(const uint8_t *src, float *dst, size_t n)
         .to_f32 = vector_to_f32,         \
         .to_bf16 = vector_to_bf16,       \
         .to_int16 = vector_to_int16,     \
+        .to_u8 = vector_to_u8,           \
+        .from_sums = vector_from_sums,   \
         .bytes_to_f32 = vector_bytes_to_f32, \
     }
 

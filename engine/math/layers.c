@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/math/int16.h"
+#include "engine/math/int8.h"
 
 /* Row r of the matrix y of `rows` rows. */
 static void int16_row(const clip_kernels *k, const float *x, int r, int rows, int width, float bound, void *y)
@@ -23,6 +24,21 @@ void clip_layer_int16(const clip_kernels *k, float *x, int rows, int width, clip
     }
 }
 
+static void u8_row(const clip_kernels *k, const float *x, int r, int rows, int width, void *y)
+{
+    size_t n = (size_t)width;
+    clip_int8_rows(y, (size_t)rows, width)[r] = k->to_u8(x, (uint8_t *)y + (size_t)r * n, n);
+}
+
+void clip_layer_u8(const clip_kernels *k, float *x, int rows, int width, clip_activation act, void *y)
+{
+    for (int r = 0; r < rows; r++) {
+        float *row = x + (size_t)r * (size_t)width;
+        k->activate(row, (size_t)width, act);
+        u8_row(k, row, r, rows, width, y);
+    }
+}
+
 static void norm_row(const clip_kernels *k, const clip_norm_args *a, int r)
 {
     const float *x = a->x + (size_t)r * a->ldx;
@@ -33,6 +49,7 @@ static void norm_row(const clip_kernels *k, const clip_norm_args *a, int r)
     float row[CLIP_MAX_WIDTH];
     k->layer_norm(x, a->gain, a->bias, a->eps, a->width, row);
     if (a->y_type == CLIP_T_S16) int16_row(k, row, r, a->rows, a->width, 0, a->y);
+    else if (a->y_type == CLIP_T_U8) u8_row(k, row, r, a->rows, a->width, a->y);
     else k->to_bf16(row, (uint16_t *)a->y + (size_t)r * a->width, (size_t)a->width);
 }
 

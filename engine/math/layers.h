@@ -4,7 +4,7 @@
 
 #include "engine/math/kernels.h"
 
-/* y: [rows][width] of y_type (f32, bf16, or the matrix of int16.h), dense; x: rows of width floats, ldx from row to row. */
+/* y: [rows][width] of y_type (f32, bf16, or the matrix of int16.h or int8.h), dense; x: rows of width floats, ldx from row to row. */
 typedef struct clip_norm_args {
     const float *x;
     size_t ldx;
@@ -19,6 +19,9 @@ void clip_layer_norm(const clip_kernels *k, const clip_norm_args *a);
 
 /* x becomes act(x), then the matrix y of 16-bit rows. x: [rows][width], dense; bound: of the sizes in x, 0 when unknown. */
 void clip_layer_int16(const clip_kernels *k, float *x, int rows, int width, clip_activation act, float bound, void *y);
+
+/* The same to 8 bits: the matrix of int8.h. */
+void clip_layer_u8(const clip_kernels *k, float *x, int rows, int width, clip_activation act, void *y);
 
 /* Multi-head attention of many sequences: q, k, v and out hold `heads` heads side by side, sequence after sequence.
  * scratch: clip_mha_scratch() floats for the longest, 64-byte aligned. */

@@ -1,6 +1,6 @@
 /* matmul.c: y = act(x Wᵀ + b) by oneDNN. The weights' order is left to oneDNN and they are reordered once, when the encoder is
  * made; activations stay row-major, so that our own passes can read them. Bias, activation and residual sum ride on the
- * product as post-operations.
+ * product as post-operations; with 8-bit integers a pass of our own over the sums adds scales, bias and residual.
  *
  * oneDNN's matmul has a kernel for packed weights only with AVX-512. Without, it falls to a plain GEMM, which packs the weights
  * anew at every call and trips over some shapes (200 x 768 x 3072: 66 Gop/s on one core where 117 are possible). A 1x1
@@ -15,6 +15,7 @@ struct clip_matmul {
     clip_dnn *d;
     clip_matmul_spec spec;
     const clip_int16_kernel *own; /* with 16-bit integers, and then nothing of what follows */
+    const clip_kernels *k;        /* with 8-bit integers: what scales the sums */
     bool as_convolution;
     clip_md weights, bias, scratch;
     dnnl_primitive_desc_t pd;
@@ -59,7 +60,7 @@ static dnnl_status_t describe_product(clip_matmul *m, const clip_md *x, const cl
 static bool describe(clip_matmul *m, const clip_md *x, const clip_md *w, const clip_md *y)
 {
     static const int one[] = {1, 1}, none[] = {0, 0};
-    dnnl_primitive_attr_t attr = clip_dnn_attr(m->spec.add, m->spec.act);
+    dnnl_primitive_attr_t attr = clip_dnn_attr(m->spec.add && !m->k, m->spec.act);
     if (!attr) return false;
     dnnl_status_t s = m->as_convolution ? clip_dnn_describe_convolution(m->d, x, w, &m->bias, y, one, none, none, attr, &m->pd)
                                         : describe_product(m, x, w, y, attr);
@@ -84,6 +85,14 @@ static bool weights(const clip_matmul *m, clip_md *md, clip_type type, bool plai
     return clip_md_make(md, 2, (dnnl_dim_t[]){in, out}, type, plain ? (dnnl_dim_t[]){1, in} : NULL);
 }
 
+/* Sums of 8-bit integers go where y is to be, or into scratch memory while y is still needed. */
+static bool product(const clip_matmul *m, clip_md *x, clip_md *y)
+{
+    const clip_matmul_spec *s = &m->spec;
+    return matrix(m, x, s->rows, s->in, s->ldx, s->type) &&
+           matrix(m, y, s->rows, s->out, m->k && s->add ? 0 : s->ldy, m->k ? CLIP_T_S32 : s->y_type);
+}
+
 static bool compile(clip_matmul *m, const clip_matmul *like)
 {
     const clip_matmul_spec *s = &m->spec;
@@ -91,8 +100,9 @@ static bool compile(clip_matmul *m, const clip_matmul *like)
     dnnl_dim_t out = s->out;
     bool bias = m->as_convolution ? clip_md_make(&m->bias, 1, &out, CLIP_T_F32, (dnnl_dim_t[]){1})
                                   : clip_md_make(&m->bias, 2, (dnnl_dim_t[]){1, out}, CLIP_T_F32, (dnnl_dim_t[]){out, 1});
-    bool ok = bias && matrix(m, &x, s->rows, s->in, s->ldx, s->type) && matrix(m, &y, s->rows, s->out, s->ldy, s->y_type) &&
-              (like || weights(m, &w, s->type, false)) && describe(m, &x, like ? &like->weights : &w, &y) &&
+    if (m->k) clip_md_free(&m->bias); /* none: it comes with the scales */
+    bool ok = bias && product(m, &x, &y) && (like || weights(m, &w, m->k ? CLIP_T_S8 : s->type, false)) &&
+              describe(m, &x, like ? &like->weights : &w, &y) &&
               clip_md_of(m->pd, dnnl_query_weights_md, 0, &m->weights) &&
               clip_md_of(m->pd, dnnl_query_scratchpad_md, 0, &m->scratch) &&
               dnnl_primitive_create(&m->primitive, m->pd) == dnnl_success && clip_memory_bare(m->d, &x, &m->x) &&
@@ -125,9 +135,14 @@ clip_status clip_matmul_create(clip_dnn *d, const clip_matmul_spec *spec, const 
     m->d = d;
     m->spec = *spec;
     if (spec->type == CLIP_T_S16) m->own = clip_int16_best();
+    if (spec->type == CLIP_T_U8) m->k = clip_kernels_best();
     if (m->own && (spec->ldx || spec->y_type != CLIP_T_F32 || !clip_int16_knows(spec->act))) {
         clip_matmul_destroy(m);
         return clip_fail(err, CLIP_E_INTERNAL, "a product of 16-bit integers of a kind that there is not");
+    }
+    if (m->k && (spec->ldx || spec->y_type != CLIP_T_F32 || spec->act)) {
+        clip_matmul_destroy(m);
+        return clip_fail(err, CLIP_E_INTERNAL, "a product of 8-bit integers of a kind that there is not");
     }
     if (!m->own && !compile_best(m, like)) {
         clip_matmul_destroy(m);
@@ -137,7 +152,14 @@ clip_status clip_matmul_create(clip_dnn *d, const clip_matmul_spec *spec, const 
     return CLIP_OK;
 }
 
-size_t clip_matmul_scratch(const clip_matmul *m) { return m->own ? 0 : clip_md_bytes(&m->scratch); }
+/* oneDNN's, to a whole number of cache lines. */
+static size_t scratch_of_product(const clip_matmul *m) { return (clip_md_bytes(&m->scratch) + 63) & ~(size_t)63; }
+
+size_t clip_matmul_scratch(const clip_matmul *m)
+{
+    if (m->own) return 0;
+    return scratch_of_product(m) + (m->k && m->spec.add ? (size_t)m->spec.rows * (size_t)m->spec.out * sizeof(int32_t) : 0);
+}
 
 const char *clip_matmul_kernel(const clip_matmul *m) { return m->own ? m->own->name : clip_dnn_kernel(m->pd); }
 
@@ -148,26 +170,64 @@ static void run_own(const clip_matmul *m, const clip_packed *w, const void *x, f
                                        .ldy = s->ldy ? s->ldy : (size_t)s->out, .act = s->act, .add = s->add});
 }
 
+static clip_status pack_8_bits(const clip_matmul *m, const float *w, const float *b, clip_packed **out, clip_error *err)
+{
+    clip_md plain = {0};
+    clip_int8_outputs outputs = {0};
+    const clip_matmul_spec *s = &m->spec;
+    int8_t *rounded = malloc((size_t)s->in * (size_t)s->out);
+    if (!rounded) return clip_fail(err, CLIP_E_MEMORY, "out of memory for packed weights");
+    int most = clip_dnn_has_vnni() ? CLIP_INT8_MOST : CLIP_INT8_MOST_WITHOUT_VNNI;
+    clip_status status = clip_int8_round(w, b, s->in, s->out, most, rounded, &outputs, err);
+    if (!status && !weights(m, &plain, CLIP_T_S8, true)) status = clip_fail(err, CLIP_E_INTERNAL, "oneDNN refused a shape");
+    if (!status) status = clip_dnn_pack(m->d, &plain, rounded, &m->weights, NULL, NULL, out, err);
+    if (status) free(outputs.scale);
+    else (*out)->outputs = outputs;
+    clip_md_free(&plain);
+    free(rounded);
+    return status;
+}
+
 clip_status clip_packed_create(const clip_matmul *m, const float *w, const float *b, clip_packed **out, clip_error *err)
 {
     clip_md plain = {0};
     const clip_matmul_spec *s = &m->spec;
     if (m->own) return clip_dnn_pack_int16(w, b, s->in, s->out, s->most ? s->most : CLIP_INT16_MOST, out, err);
+    if (m->k) return pack_8_bits(m, w, b, out, err);
     if (!weights(m, &plain, CLIP_T_F32, true)) return clip_fail(err, CLIP_E_INTERNAL, "oneDNN refused a shape");
     clip_status status = clip_dnn_pack(m->d, &plain, w, &m->weights, &m->bias, b, out, err);
     clip_md_free(&plain);
     return status;
 }
 
-bool clip_matmul_run(clip_matmul *m, const clip_packed *w, const void *x, void *y, void *scratch)
+static bool run_product(clip_matmul *m, const clip_packed *w, const void *x, void *y, void *scratch)
 {
     dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, m->x},         {DNNL_ARG_WEIGHTS, w->weights},
                               {DNNL_ARG_BIAS, w->bias},     {DNNL_ARG_DST, m->y},
                               {DNNL_ARG_SCRATCHPAD, m->scratch_memory}};
-    if (m->own) run_own(m, w, x, y);
-    if (m->own) return true;
     return dnnl_memory_set_data_handle(m->x, (void *)(uintptr_t)x) == dnnl_success &&
            dnnl_memory_set_data_handle(m->y, y) == dnnl_success &&
            dnnl_memory_set_data_handle(m->scratch_memory, scratch) == dnnl_success &&
            dnnl_primitive_execute(m->primitive, m->d->stream, 5, args) == dnnl_success;
+}
+
+static bool run_8_bits(clip_matmul *m, const clip_packed *w, const void *x, float *y, void *scratch)
+{
+    const clip_matmul_spec *s = &m->spec;
+    const clip_u8_row *rows = clip_int8_rows(x, (size_t)s->rows, s->in);
+    size_t out = (size_t)s->out, ldy = s->ldy ? s->ldy : out, ld = s->add ? out : ldy;
+    int32_t *sums = s->add ? (int32_t *)((uintptr_t)scratch + scratch_of_product(m)) : (int32_t *)(void *)y;
+    if (!run_product(m, w, x, sums, scratch)) return false;
+    for (size_t r = 0; r < (size_t)s->rows; r++)
+        m->k->from_sums(&(clip_sums_args){.sums = sums + r * ld, .total = w->outputs.total, .scale = w->outputs.scale,
+                                          .bias = w->outputs.bias, .row = rows[r], .n = out, .y = y + r * ldy, .add = s->add});
+    return true;
+}
+
+bool clip_matmul_run(clip_matmul *m, const clip_packed *w, const void *x, void *y, void *scratch)
+{
+    if (m->k) return run_8_bits(m, w, x, y, scratch);
+    if (!m->own) return run_product(m, w, x, y, scratch);
+    run_own(m, w, x, y);
+    return true;
 }

@@ -5,11 +5,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef enum clip_type { CLIP_T_F32 = 0, CLIP_T_F16, CLIP_T_BF16, CLIP_T_U8, CLIP_T_S8, CLIP_T_S16 } clip_type;
+typedef enum clip_type { CLIP_T_F32 = 0, CLIP_T_F16, CLIP_T_BF16, CLIP_T_U8, CLIP_T_S8, CLIP_T_S16, CLIP_T_S32 } clip_type;
 
 static inline size_t clip_type_size(clip_type t)
 {
-    return t == CLIP_T_F32 ? 4 : t == CLIP_T_F16 || t == CLIP_T_BF16 || t == CLIP_T_S16 ? 2 : 1;
+    return t == CLIP_T_F32 || t == CLIP_T_S32 ? 4 : t == CLIP_T_F16 || t == CLIP_T_BF16 || t == CLIP_T_S16 ? 2 : 1;
 }
 
 /* The nonlinearity between two linear layers. The wrong GELU raises no error and costs accuracy, so it is always named. */

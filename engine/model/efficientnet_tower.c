@@ -296,4 +296,4 @@ static const char *net_kernel(const clip_image_tower *tower, int i)
     return i < t->count ? clip_conv_kernel(t->workers[0].convs[i]) : NULL;
 }
 
-const clip_image_tower_kind clip_efficientnet_tower = {4, true, net_create, net_run, net_kernel, net_destroy};
+const clip_image_tower_kind clip_efficientnet_tower = {4, CLIP_INT16, net_create, net_run, net_kernel, net_destroy};

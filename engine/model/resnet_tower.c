@@ -388,4 +388,4 @@ static const char *net_kernel(const clip_image_tower *tower, int i)
     return i < 3 ? clip_matmul_kernel(pooling[i]) : NULL;
 }
 
-const clip_image_tower_kind clip_resnet_tower = {4, false, net_create, net_run, net_kernel, net_destroy};
+const clip_image_tower_kind clip_resnet_tower = {4, CLIP_F32, net_create, net_run, net_kernel, net_destroy};

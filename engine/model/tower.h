@@ -15,7 +15,7 @@ typedef void (*clip_tap)(void *context, const char *layer, const float *x, size_
 typedef struct clip_tower_options {
     int workers;               /* at least 1 */
     int batch;                 /* images, or texts, in one pass; at least 1 */
-    clip_precision precision;  /* CLIP_F32, CLIP_BF16 or CLIP_INT16, already decided */
+    clip_precision precision;  /* anything but CLIP_AUTO, already decided */
     clip_tap tap;              /* NULL: none */
     void *tap_context;
 } clip_tower_options;
@@ -24,7 +24,7 @@ typedef struct clip_image_tower clip_image_tower;
 
 typedef struct clip_image_tower_kind {
     int batch; /* images in one pass at which the tower is fastest, by measurement */
-    bool narrow; /* knows CLIP_INT16 */
+    clip_precision narrow; /* the narrowest integers that it knows: CLIP_INT8 (and CLIP_INT16), CLIP_INT16, or CLIP_F32 for none */
     clip_status (*create)(const clip_model *m, const clip_tower_options *o, clip_image_tower **out, clip_error *err);
     /* images: [n][size][size][3] bytes, n being the batch or 1; out: [n][dim], not normalised. False when oneDNN failed. */
     bool (*run)(clip_image_tower *t, int worker, const uint8_t *images, int n, float *out);

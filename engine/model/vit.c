@@ -19,13 +19,15 @@
  * all workers use the same packed weights. With CLIP_BF16 the blocks' products take bf16 and sum in f32; the residual stream, the
  * norms, the softmax, the first and the last product stay f32. With CLIP_INT16 all products but the last take 16-bit integers: each
  * token's row is rounded with a scale of its own as it leaves a norm, the attention or the activation; the pixels are integers
- * already. */
+ * already. With CLIP_INT8 the blocks' products take 8-bit integers in the same way, but for what is sensitive and costs next to
+ * nothing: the patches and the rows of the class tokens stay f32. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/math/dnn.h"
 #include "engine/math/int16.h"
+#include "engine/math/int8.h"
 #include "engine/math/layers.h"
 #include "engine/model/block.h"
 #include "engine/model/model.h"
@@ -50,11 +52,11 @@ typedef struct vit_worker {
     vit_plan plans[2];                    /* the batch, and one image */
     void *memory;
     float *x, *last;                      /* [n tokens][width], [n][width]: the residual stream */
-    void *h;                              /* [n tokens][width] of `type`, or int16.h's: what goes into the next product */
+    void *h;                              /* [n tokens][width] of `type`, or int16.h's or int8.h's: what goes into the next product */
     float *qkv;                           /* [n tokens][3 width]; of the last block only k and v: [n tokens][2 width] */
     float *q_last;                        /* [n][width] */
     void *wide;                           /* [n tokens][mlp], f32 or bf16; at first the patches: [n patches][3 patch patch] */
-    void *narrow;                         /* with 16-bit integers: wide as such */
+    void *narrow;                         /* with integers: wide as such */
     float *mha;
     void *scratch;
 } vit_worker;
@@ -65,6 +67,7 @@ typedef struct vit {
     clip_tower_options options;
     int tokens, side;                     /* side: patches in a row */
     clip_type type;                       /* of what goes into a block's products */
+    clip_type last_type;                  /* and into those of the class tokens alone */
     vit_worker *workers;
     vit_block *blocks;                    /* [block_count()] */
     clip_packed *patches, *projection;
@@ -106,14 +109,24 @@ static void vit_destroy(clip_image_tower *tower)
     free(t);
 }
 
+static bool is_integer(clip_type type) { return type == CLIP_T_S16 || type == CLIP_T_U8; }
+
+/* Of a matrix that goes into a product. */
+static size_t matrix_bytes(clip_type type, size_t rows, int width)
+{
+    if (type == CLIP_T_S16) return clip_int16_bytes(rows, width);
+    return type == CLIP_T_U8 ? clip_int8_bytes(rows, width) : rows * (size_t)width * clip_type_size(type);
+}
+
 /* The products for p->images images; those of `like` (NULL for the first) tell how the weights are packed. */
 static clip_status make_plan(const vit *t, clip_dnn *dnn, vit_plan *p, const vit_plan *like, clip_error *err)
 {
     const clip_image_config *c = &t->model->config.image;
     int n = p->images, rows = n * t->tokens, w = c->stack.width, mlp = c->stack.mlp;
-    bool narrow = t->type == CLIP_T_S16;
-    clip_type y = t->type, f32 = CLIP_T_F32, pixel = narrow ? y : f32, wide = narrow ? f32 : y;
-    clip_activation act = narrow ? CLIP_ACT_NONE : c->stack.act; /* else it comes with the rounding */
+    clip_type y = t->type, last = t->last_type, f32 = CLIP_T_F32, pixel = y == CLIP_T_S16 ? y : f32;
+    clip_type wide = is_integer(y) ? f32 : y, wide_last = is_integer(last) ? f32 : last;
+    clip_activation none = CLIP_ACT_NONE, act = is_integer(y) ? none : c->stack.act; /* else it comes with the rounding */
+    clip_activation act_last = is_integer(last) ? none : c->stack.act;
     const struct {
         clip_matmul **out, *like;
         clip_matmul_spec spec;
@@ -124,10 +137,10 @@ static clip_status make_plan(const vit *t, clip_dnn *dnn, vit_plan *p, const vit
         {&p->fc1, like ? like->fc1 : NULL, {rows, w, mlp, 0, 0, y, wide, .act = act}},
         {&p->fc2, like ? like->fc2 : NULL, {rows, mlp, w, 0, 0, y, f32, .add = true}},
         {&p->kv_last, like ? like->kv_last : NULL, {rows, w, 2 * w, 0, 0, y, f32}},
-        {&p->q_last, like ? like->q_last : NULL, {n, w, w, 0, 0, y, f32}},
-        {&p->out_last, like ? like->out_last : NULL, {n, w, w, 0, 0, y, f32, .add = true}},
-        {&p->fc1_last, like ? like->fc1_last : NULL, {n, w, mlp, 0, 0, y, wide, .act = act}},
-        {&p->fc2_last, like ? like->fc2_last : NULL, {n, mlp, w, 0, 0, y, f32, .add = true}},
+        {&p->q_last, like ? like->q_last : NULL, {n, w, w, 0, 0, last, f32}},
+        {&p->out_last, like ? like->out_last : NULL, {n, w, w, 0, 0, last, f32, .add = true}},
+        {&p->fc1_last, like ? like->fc1_last : NULL, {n, w, mlp, 0, 0, last, wide_last, .act = act_last}},
+        {&p->fc2_last, like ? like->fc2_last : NULL, {n, mlp, w, 0, 0, last, f32, .add = true}},
         {&p->projection, like ? like->projection : NULL, {n, w, t->model->config.dim, 0, 0, f32, f32}},
     };
     _Static_assert(sizeof all / sizeof *all == PLAN_MATMULS, "every product of the plan is made here");
@@ -249,18 +262,17 @@ static void lay_out_worker(const vit *t, vit_worker *k, clip_arena *a)
 {
     const clip_image_config *c = &t->model->config.image;
     size_t w = (size_t)c->stack.width, n = (size_t)t->options.batch, rows = n * (size_t)t->tokens;
-    bool narrow = t->type == CLIP_T_S16;
     size_t wide = rows * (size_t)c->stack.mlp * (t->type == CLIP_T_BF16 ? 2 : sizeof(float));
     size_t count = n * (size_t)t->side * (size_t)t->side, area = 3 * (size_t)c->patch * (size_t)c->patch;
-    size_t patches = narrow ? clip_int16_bytes(count, (int)area) : count * area * sizeof(float);
-    size_t h = rows * w * sizeof(float), h_narrow = clip_int16_bytes(rows, c->stack.width);
+    size_t patches = matrix_bytes(t->type == CLIP_T_S16 ? CLIP_T_S16 : CLIP_T_F32, count, (int)area);
+    size_t h = rows * w * sizeof(float), h_narrow = matrix_bytes(t->type, rows, c->stack.width);
     k->x = clip_arena_floats(a, rows * w);
     k->last = clip_arena_floats(a, n * w);
-    k->h = clip_arena_take(a, narrow && h_narrow > h ? h_narrow : h, 1);
+    k->h = clip_arena_take(a, h_narrow > h ? h_narrow : h, 1);
     k->qkv = clip_arena_floats(a, rows * 3 * w);
     k->q_last = clip_arena_floats(a, n * w);
     k->wide = clip_arena_take(a, wide > patches ? wide : patches, 1);
-    k->narrow = clip_arena_take(a, narrow ? clip_int16_bytes(rows, c->stack.mlp) : 0, 1);
+    k->narrow = clip_arena_take(a, is_integer(t->type) ? matrix_bytes(t->type, rows, c->stack.mlp) : 0, 1);
     k->mha = clip_arena_floats(a, clip_mha_scratch(t->tokens, t->tokens, c->stack.width / c->stack.heads));
     k->scratch = clip_arena_take(a, most_scratch(k), 1);
 }
@@ -323,7 +335,9 @@ static clip_status vit_create(const clip_model *m, const clip_tower_options *o, 
     t->k = clip_kernels_best();
     t->side = c->size / c->patch;
     t->tokens = !is_pooled(t) + t->side * t->side;
-    t->type = o->precision == CLIP_BF16 ? CLIP_T_BF16 : o->precision == CLIP_INT16 ? CLIP_T_S16 : CLIP_T_F32;
+    static const clip_type types[] = {[CLIP_BF16] = CLIP_T_BF16, [CLIP_INT16] = CLIP_T_S16, [CLIP_INT8] = CLIP_T_U8};
+    t->type = types[o->precision];
+    t->last_type = t->type == CLIP_T_U8 ? CLIP_T_F32 : t->type;
     t->blocks = calloc((size_t)block_count(t), sizeof *t->blocks);
     t->workers = calloc((size_t)o->workers, sizeof *t->workers);
     clip_status s = t->blocks && t->workers ? read_vectors(t, err) : clip_fail(err, CLIP_E_MEMORY, "out of memory");
@@ -350,26 +364,36 @@ static void norm(const vit *t, vit_worker *w, const float *x, int every, int row
                                             .eps = c->eps, .rows = rows, .width = c->width, .y = w->h, .y_type = type});
 }
 
-static void attend(const vit *t, vit_worker *w, const float *q, size_t ldq, const float *k, size_t ldkv, int n, int queries)
+/* x: [rows][width], which is lost */
+static void round_rows(const vit *t, clip_type type, float *x, int rows, int width, clip_activation act, void *y)
+{
+    if (type == CLIP_T_S16) clip_layer_int16(t->k, x, rows, width, act, 0, y);
+    else clip_layer_u8(t->k, x, rows, width, act, y);
+}
+
+/* The result goes to w->h as `type`. */
+static void attend(const vit *t, vit_worker *w, const float *q, size_t ldq, const float *k, size_t ldkv, int n, int queries,
+                   clip_type type)
 {
     const clip_stack_config *c = &t->model->config.image.stack;
     int head = c->width / c->heads;
-    bool narrow = t->type == CLIP_T_S16;
+    bool narrow = is_integer(type);
     clip_layer_mha(t->k, &(clip_mha_args){.q = q, .k = k, .v = k + c->width, .ldq = ldq, .ldkv = ldkv,
                                           .scale = 1 / sqrtf((float)head), .out = narrow ? w->wide : w->h,
-                                          .out_type = narrow ? CLIP_T_F32 : t->type, .sequences = n,
+                                          .out_type = narrow ? CLIP_T_F32 : type, .sequences = n,
                                           .queries = queries, .keys = t->tokens, .heads = c->heads, .head = head,
                                           .scratch = w->mha});
-    if (narrow) clip_layer_int16(t->k, w->wide, n * queries, c->width, CLIP_ACT_NONE, 0, w->h);
+    if (narrow) round_rows(t, type, w->wide, n * queries, c->width, CLIP_ACT_NONE, w->h);
 }
 
 /* The two products behind the second norm, from h to x. */
-static bool run_mlp(const vit *t, vit_worker *w, clip_matmul *fc1, clip_matmul *fc2, const vit_block *b, int rows, float *x)
+static bool run_mlp(const vit *t, vit_worker *w, clip_matmul *fc1, clip_matmul *fc2, const vit_block *b, int rows, clip_type type,
+                    float *x)
 {
     const clip_stack_config *c = &t->model->config.image.stack;
     if (!clip_matmul_run(fc1, b->fc1, w->h, w->wide, w->scratch)) return false;
-    if (t->type == CLIP_T_S16) clip_layer_int16(t->k, w->wide, rows, c->mlp, c->act, 0, w->narrow);
-    return clip_matmul_run(fc2, b->fc2, t->type == CLIP_T_S16 ? w->narrow : w->wide, x, w->scratch);
+    if (is_integer(type)) round_rows(t, type, w->wide, rows, c->mlp, c->act, w->narrow);
+    return clip_matmul_run(fc2, b->fc2, is_integer(type) ? w->narrow : w->wide, x, w->scratch);
 }
 
 /* x = patches + positions, [n patches][width] */
@@ -399,10 +423,10 @@ static bool run_block(const vit *t, vit_worker *w, const vit_plan *p, const vit_
     int rows = p->images * t->tokens;
     norm(t, w, w->x, 1, rows, b->v.ln_1_gain, b->v.ln_1_bias, t->type);
     if (!clip_matmul_run(p->qkv, b->qkv, w->h, w->qkv, w->scratch)) return false;
-    attend(t, w, w->qkv, 3 * width, w->qkv + width, 3 * width, p->images, t->tokens);
+    attend(t, w, w->qkv, 3 * width, w->qkv + width, 3 * width, p->images, t->tokens, t->type);
     if (!clip_matmul_run(p->out, b->out, w->h, w->x, w->scratch)) return false;
     norm(t, w, w->x, 1, rows, b->v.ln_2_gain, b->v.ln_2_bias, t->type);
-    if (!run_mlp(t, w, p->fc1, p->fc2, b, rows, w->x)) return false;
+    if (!run_mlp(t, w, p->fc1, p->fc2, b, rows, t->type, w->x)) return false;
     tap(t, "block", w->x, rows);
     return true;
 }
@@ -413,7 +437,7 @@ static bool begin_class_tokens(const vit *t, vit_worker *w, const vit_plan *p, c
     size_t width = (size_t)t->model->config.image.stack.width;
     for (int i = 0; i < p->images; i++)
         memcpy(w->last + (size_t)i * width, w->x + (size_t)i * t->tokens * width, width * sizeof *w->x);
-    norm(t, w, w->x, t->tokens, p->images, b->v.ln_1_gain, b->v.ln_1_bias, t->type);
+    norm(t, w, w->x, t->tokens, p->images, b->v.ln_1_gain, b->v.ln_1_bias, t->last_type);
     return clip_matmul_run(p->q_last, b->q, w->h, w->q_last, w->scratch);
 }
 
@@ -433,10 +457,10 @@ static bool run_last_block(const vit *t, vit_worker *w, const vit_plan *p, const
     if (!clip_matmul_run(p->kv_last, b->kv, w->h, w->qkv, w->scratch)) return false;
     if (is_pooled(t)) begin_pool(t, w, n);
     else if (!begin_class_tokens(t, w, p, b)) return false;
-    attend(t, w, w->q_last, width, w->qkv, 2 * width, n, 1);
+    attend(t, w, w->q_last, width, w->qkv, 2 * width, n, 1, t->last_type);
     if (!clip_matmul_run(p->out_last, b->out, w->h, w->last, w->scratch)) return false;
-    norm(t, w, w->last, 1, n, b->v.ln_2_gain, b->v.ln_2_bias, t->type);
-    if (!run_mlp(t, w, p->fc1_last, p->fc2_last, b, n, w->last)) return false;
+    norm(t, w, w->last, 1, n, b->v.ln_2_gain, b->v.ln_2_bias, t->last_type);
+    if (!run_mlp(t, w, p->fc1_last, p->fc2_last, b, n, t->last_type, w->last)) return false;
     tap(t, "last", w->last, n);
     return true;
 }
@@ -470,4 +494,4 @@ static const char *vit_kernel(const clip_image_tower *tower, int i)
     return i < n * plans ? clip_matmul_kernel((&w->plans[i / n].patches)[i % n]) : NULL;
 }
 
-const clip_image_tower_kind clip_vit_tower = {4, true, vit_create, vit_run, vit_kernel, vit_destroy};
+const clip_image_tower_kind clip_vit_tower = {4, CLIP_INT8, vit_create, vit_run, vit_kernel, vit_destroy};
