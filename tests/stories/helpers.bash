@@ -52,8 +52,12 @@ expect_in_output() { [[ "$output" == *"$1"* ]] || fail_with "expected in stdout:
 expect_in_stderr() { [[ "$stderr" == *"$1"* ]] || fail_with "expected on stderr: $1"; }
 expect_not_in_output() { [[ "$output" != *"$1"* ]] || fail_with "did not expect in stdout: $1"; }
 
+# Where no pseudo-terminal can be made (a chroot without /dev/pts), what needs one is skipped.
+need_terminal() { script -qec true /dev/null </dev/null >/dev/null 2>&1 || skip "no pseudo-terminal can be made here"; }
+
 # on_terminal ARG...: runs clipsearch with a terminal as stdout; its output, without carriage returns, is $output.
 on_terminal() {
+    need_terminal
     local command
     printf -v command '%q ' "$CLIPSEARCH" "$@"
     run bash -c "script -qec $(printf %q "$command") /dev/null </dev/null | tr -d '\r'; exit \${PIPESTATUS[0]}"
@@ -61,6 +65,7 @@ on_terminal() {
 
 # answer_on_terminal TEXT PROMPT ARG...: the same with a terminal as stdin too, on which TEXT is typed once PROMPT is there.
 answer_on_terminal() {
+    need_terminal
     local text="$1" prompt="$2" command waited
     shift 2
     printf -v command '%q ' "$CLIPSEARCH" "$@"
