@@ -3,6 +3,7 @@
  * The least of several cosines is no cosine with anything, so no index of neighbours can find the greatest of them: all
  * vectors are read, which is exact and takes a few hundredths of a second for 100,000 photos. */
 #include "query/least.h"
+#include "query/products.h"
 
 #include <stdlib.h>
 
@@ -26,18 +27,6 @@ static bool make_room(collecting *c, size_t more)
     return true;
 }
 
-/* Eight sums side by side: one alone would wait for itself at every step. */
-static float dot(const float *a, const float *b, int n)
-{
-    float sum[8] = {0}, rest = 0;
-    int i = 0;
-    for (; i + 8 <= n; i += 8)
-        for (int k = 0; k < 8; k++) sum[k] += a[i + k] * b[i + k];
-    for (; i < n; i++) rest += a[i] * b[i];
-    for (int k = 0; k < 8; k++) rest += sum[k];
-    return rest;
-}
-
 static bool take(const int64_t *ids, const float *vectors, size_t n, void *ctx)
 {
     collecting *c = ctx;
@@ -45,7 +34,7 @@ static bool take(const int64_t *ids, const float *vectors, size_t n, void *ctx)
     for (size_t i = 0; i < n; i++) {
         float least = 2;
         for (size_t q = 0; q < c->m; q++) {
-            float cosine = dot(vectors + i * (size_t)c->dim, c->questions + q * (size_t)c->dim, c->dim);
+            float cosine = query_dot(vectors + i * (size_t)c->dim, c->questions + q * (size_t)c->dim, c->dim);
             if (cosine < least) least = cosine;
         }
         c->hits[c->n++] = (store_hit){ids[i], least};

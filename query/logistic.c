@@ -9,23 +9,13 @@
 #include "query/logistic.h"
 #include "query/lbfgs.h"
 #include "query/parallel.h"
+#include "query/products.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { PARTS = 8, WORTH_THREADS = 1 << 22 /* products, below which threads cost more than they bring */ };
-
-static float dot(const float *a, const float *b, int n)
-{
-    float sum[8] = {0}, rest = 0;
-    int i = 0;
-    for (; i + 8 <= n; i += 8)
-        for (int k = 0; k < 8; k++) sum[k] += a[i + k] * b[i + k];
-    for (; i < n; i++) rest += a[i] * b[i];
-    for (int k = 0; k < 8; k++) rest += sum[k];
-    return rest;
-}
 
 double query_logistic_sigmoid(double s)
 {
@@ -77,7 +67,7 @@ static void add_photo(const sums *s, size_t part, size_t i)
     size_t dim = (size_t)s->l->dim;
     const float *x = s->l->x + i * dim; /* [dim] */
     double *scores = s->scores + part * s->rows, weight = s->l->weight ? (double)s->l->weight[i] : 1, loss;
-    for (size_t k = 0; k < s->rows; k++) scores[k] = (double)dot(s->w + k * dim, x, s->l->dim) + s->bias[k];
+    for (size_t k = 0; k < s->rows; k++) scores[k] = (double)query_dot(s->w + k * dim, x, s->l->dim) + s->bias[k];
     loss = lose(scores, s->rows, s->l->label[i]);
     ((sums *)s)->loss[part] += weight * loss;
     for (size_t k = 0; k < s->rows; k++) {
