@@ -84,18 +84,21 @@ static const naming *text_names(const clip_safetensors *s, const clip_config *c)
 
 /* ---- one tensor ------------------------------------------------------------------------------------------------ */
 
-static void print_shape(char out[96], int dims, const int64_t *size)
+/* Brackets, and for each of the dimensions a number of at most 19 digits, a comma and a blank. */
+enum { SHAPE_TEXT = 2 + 21 * CLIP_TENSOR_DIMS + 1 };
+
+static void print_shape(char out[SHAPE_TEXT], int dims, const int64_t *size)
 {
-    size_t used = (size_t)snprintf(out, 96, "[");
-    for (int i = 0; i < dims && used < 80; i++)
-        used += (size_t)snprintf(out + used, 96 - used, "%s%" PRId64, i ? ", " : "", size[i]);
-    snprintf(out + used, 96 - used, "]");
+    size_t used = (size_t)snprintf(out, SHAPE_TEXT, "[");
+    for (int i = 0; i < dims; i++)
+        used += (size_t)snprintf(out + used, SHAPE_TEXT - used, "%s%" PRId64, i ? ", " : "", size[i]);
+    snprintf(out + used, SHAPE_TEXT - used, "]");
 }
 
 clip_status clip_weights_take(const clip_safetensors *s, const char *name, int dims, const int64_t *size, clip_view *out,
                               clip_error *err)
 {
-    char has[96], wants[96];
+    char has[SHAPE_TEXT], wants[SHAPE_TEXT];
     const char *path = clip_safetensors_path(s);
     const clip_tensor *t = clip_safetensors_find(s, name);
     print_shape(wants, dims, size);

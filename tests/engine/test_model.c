@@ -16,6 +16,7 @@
 #include "engine/clip.h"
 #include "engine/model/config.h"
 #include "engine/model/safetensors.h"
+#include "engine/model/weights.h"
 #include "made_model.h"
 
 /* ---- helpers ---------------------------------------------------------------------------------------------------- */
@@ -82,14 +83,21 @@ static clip_model *open_model(const char *dir)
     return m;
 }
 
-/* A safetensors file from its header's text. */
-static clip_status parse(const char *header, size_t data, clip_error *err)
+/* The bytes of a safetensors file with this header, of which `data` zeros follow; freed by the caller. */
+static unsigned char *with_header(const char *header, size_t data)
 {
     size_t n = strlen(header);
     unsigned char *bytes = calloc(1, 8 + n + data);
     uint64_t length = n;
     memcpy(bytes, &length, 8);
     memcpy(bytes + 8, header, n);
+    return bytes;
+}
+
+static clip_status parse(const char *header, size_t data, clip_error *err)
+{
+    size_t n = strlen(header);
+    unsigned char *bytes = with_header(header, data);
     clip_safetensors *s = NULL;
     clip_status st = clip_safetensors_parse("x.safetensors", bytes, 8 + n + data, &s, err);
     clip_safetensors_close(s);
@@ -279,6 +287,22 @@ static void hostile_headers_are_refused(void **state)
     assert_header("{\"a\":7}", 0, CLIP_E_UNSUPPORTED, "tensor a");
     assert_header("[1]", 0, CLIP_E_FORMAT, "no JSON object");
     assert_header("{\"a\n\":", 0, CLIP_E_FORMAT, "broken header");
+}
+
+/* An empty tensor may have any other sizes, and a message must hold them. */
+static void the_longest_shape_fits_its_message(void **state)
+{
+#define LONG "9223372036854775807"
+    static const char header[] = "{" T("a", "F32", "[0," LONG "," LONG "," LONG ",100000000000," LONG "]", 0, 0) "}";
+    clip_safetensors *s = NULL;
+    clip_error err = {0};
+    clip_view v;
+    unsigned char *bytes = with_header(header, 0);
+    assert_int_equal(clip_safetensors_parse("x", bytes, 8 + strlen(header), &s, NULL), CLIP_OK);
+    assert_int_equal(clip_weights_take(s, "a", 1, &(int64_t){7}, &v, &err), CLIP_E_FORMAT);
+    if (!strstr(err.text, "[0, " LONG ", " LONG ", " LONG ", 100000000000, " LONG "], but the configuration asks for [7]")) fail_msg("%s", err.text);
+    clip_safetensors_close(s);
+    free(bytes);
 }
 
 static void a_huge_header_costs_no_memory(void **state)
@@ -488,6 +512,7 @@ int main(void)
         cmocka_unit_test(a_tensor_that_does_not_fit_is_named),
         cmocka_unit_test(every_truncation_is_refused),
         cmocka_unit_test(hostile_headers_are_refused),
+        cmocka_unit_test(the_longest_shape_fits_its_message),
         cmocka_unit_test(a_huge_header_costs_no_memory),
         cmocka_unit_test(what_is_not_a_file_is_refused),
         cmocka_unit_test(open_clip_defaults_are_open_clips),
