@@ -55,7 +55,8 @@ typedef struct vit_worker {
     void *h;                              /* [n tokens][width] of `type`, or int16.h's or int8.h's: what goes into the next product */
     float *qkv;                           /* [n tokens][3 width]; of the last block only k and v: [n tokens][2 width] */
     float *q_last;                        /* [n][width] */
-    void *wide;                           /* [n tokens][mlp], f32 or bf16; at first the patches: [n patches][3 patch patch] */
+    void *wide;                           /* [n tokens][mlp], f32 or bf16; at first the patches: [n patches][3 patch patch]; with
+                                             integers also what attention gives: [n tokens][width] */
     void *narrow;                         /* with integers: wide as such */
     float *mha;
     void *scratch;
@@ -266,6 +267,7 @@ static void lay_out_worker(const vit *t, vit_worker *k, clip_arena *a)
     size_t count = n * (size_t)t->side * (size_t)t->side, area = 3 * (size_t)c->patch * (size_t)c->patch;
     size_t patches = matrix_bytes(t->type == CLIP_T_S16 ? CLIP_T_S16 : CLIP_T_F32, count, (int)area);
     size_t h = rows * w * sizeof(float), h_narrow = matrix_bytes(t->type, rows, c->stack.width);
+    if (is_integer(t->type) && wide < h) wide = h; /* attention's results, before they are rounded */
     k->x = clip_arena_floats(a, rows * w);
     k->last = clip_arena_floats(a, n * w);
     k->h = clip_arena_take(a, h_narrow > h ? h_narrow : h, 1);

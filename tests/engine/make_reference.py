@@ -304,6 +304,9 @@ MODELS = {
                                                {"width": 64, "heads": 1, "layers": 1}, dim=24),
     "vit_tiny_f16": lambda n: make_open_clip(n, torch.float16, {"image_size": 32, "layers": 2, "width": 256, "head_width": 64, "patch_size": 16},
                                              {"width": 256, "heads": 4, "layers": 1}, quick_gelu=True, dim=64),
+    # Between its two products a token is an eighth as long as outside.
+    "vit_slim_f16": lambda n: make_open_clip(n, torch.float16, {"image_size": 16, "layers": 2, "width": 64, "head_width": 32, "patch_size": 2,
+                                             "mlp_ratio": 0.125}, {"width": 64, "heads": 2, "layers": 2, "mlp_ratio": 0.125}),
     "lite0_mlp_f16": lambda n: make_open_clip(n, torch.float16, lite(0, 96, "mlp"), SMALL_TEXT, dim=32, **HALVES),
     "lite1_linear_bf16": lambda n: make_open_clip(n, torch.bfloat16, lite(1, 75, "linear"), SMALL_TEXT, dim=32, **HALVES),
     "lite2_linear_f32": lambda n: make_open_clip(n, torch.float32, lite(2, 68, "linear"), SMALL_TEXT, dim=32, **HALVES),

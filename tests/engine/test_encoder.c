@@ -83,7 +83,7 @@ static void batches_and_threads_change_nothing(void **state)
     static const struct { const char *name; clip_precision precision; } all[] = {
         {"vit_quick_f32", CLIP_F32}, {"lite1_linear_bf16", CLIP_F32}, {"vit_quick_f32", CLIP_INT16}, {"hf_gelu_f32", CLIP_INT16},
         {"hf_siglip_f32", CLIP_F32}, {"hf_siglip_f32", CLIP_INT16},
-        {"lite1_linear_bf16", CLIP_INT16}};
+        {"lite1_linear_bf16", CLIP_INT16}, {"vit_slim_f16", CLIP_INT16}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         clip_model *m = open_model(made_model(all[i].name));
         clip_precision p = all[i].precision;
@@ -226,6 +226,7 @@ static void narrow_arithmetic_stays_close_to_f32(void **state)
         {"vit_quick_f32", CLIP_BF16, 0.999},    {"hf_gelu_f32", CLIP_BF16, 0.999},      {"lite0_mlp_f16", CLIP_BF16, 0.98},
         {"resnet_quick_f16", CLIP_BF16, 0.999}, {"vit_quick_f32", CLIP_INT16, 0.99999}, {"hf_gelu_f32", CLIP_INT16, 0.99999},
         {"vit_gelu_f16", CLIP_INT8, 0.99},      {"hf_gelu_f32", CLIP_INT8, 0.99},       {"hf_siglip_f32", CLIP_INT8, 0.99},
+        {"vit_slim_f16", CLIP_BF16, 0.999},     {"vit_slim_f16", CLIP_INT16, 0.99999},  {"vit_slim_f16", CLIP_INT8, 0.99},
         {"lite0_mlp_f16", CLIP_INT16, 0.9999},  {"lite0_mlp_f16", CLIP_INT8, 0.9999}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         clip_model *m = open_model(made_model(all[i].name));

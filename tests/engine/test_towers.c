@@ -197,7 +197,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         MODEL("vit_quick_f32"), MODEL("vit_gelu_f16"), MODEL("vit_gelu_bf16"), MODEL("hf_quick_f16"), MODEL("hf_gelu_f32"),
-        MODEL("vit_head80_f16"), MODEL("vit_tiny_f16"),
+        MODEL("vit_head80_f16"), MODEL("vit_tiny_f16"), MODEL("vit_slim_f16"),
         MODEL("lite0_mlp_f16"), MODEL("lite1_linear_bf16"), MODEL("lite2_linear_f32"), MODEL("lite3_mlp_f16"), MODEL("lite4_mlp_f16"),
         MODEL("resnet_quick_f16"), MODEL("resnet_gelu_f32"), MODEL("resnet_deep_bf16"),
         MODEL("hf_siglip_f32"), {"siglip_timm_f16", timms_siglip_agrees_with_pytorch, NULL, NULL, (void *)(uintptr_t)"siglip_timm_f16"},
