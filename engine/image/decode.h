@@ -40,7 +40,8 @@ clip_limits clip_limits_resolve(const clip_limits *given);
 /* The header is known: photo.format and photo.orientation are set. Checks the limits; from here on, job->frame says what
  * is wanted. */
 CLIP_MUST_USE clip_status clip_job_header(clip_job *job, int width, int height);
-/* For a decoder that will hold per_pixel bytes of each pixel at once: CLIP_E_LIMIT when that is more than max_memory. */
+/* Behind clip_job_header, for a decoder that will hold per_pixel bytes of each pixel at once: CLIP_E_LIMIT when that is more than
+ * max_memory. libjpeg counts its own memory. */
 CLIP_MUST_USE clip_status clip_job_memory(clip_job *job, int width, int height, uint64_t per_pixel);
 
 /* How many times smaller the rows may be delivered, 1..most: all that is used keeps 2.9 times the wanted size. A power of 2. */

@@ -106,7 +106,9 @@ clip_status clip_heif_decode(clip_job *job)
         read_exif(handle, &job->photo);
         s = clip_job_header(job, heif.heif_image_handle_get_width(handle), heif.heif_image_handle_get_height(handle));
     }
-    if (!s && job->kind != CLIP_JOB_PROBE) s = decode_pixels(job, handle);
+    bool pixels = !s && job->kind != CLIP_JOB_PROBE;
+    if (pixels) s = clip_job_memory(job, job->stored_w, job->stored_h, 6); /* its own planes, and the RGB made of them */
+    if (pixels && !s) s = decode_pixels(job, handle);
     if (handle) heif.heif_image_handle_release(handle);
     heif.heif_context_free(context);
     return s;

@@ -24,18 +24,6 @@ clip_limits clip_limits_resolve(const clip_limits *given)
     return l;
 }
 
-/* Bytes a pixel that a decoder holds of the whole picture. The others are read row by row or in bands, and ask by themselves
- * where a file makes them hold more (interlaced PNG and GIF, TIFF of one strip); libjpeg counts its own memory. */
-static uint64_t held_per_pixel(clip_format f)
-{
-    switch (f) {
-    case CLIP_FORMAT_WEBP: return 4;
-    case CLIP_FORMAT_HEIC:
-    case CLIP_FORMAT_AVIF: return 6; /* its own planes, and the RGB made of them */
-    default: return 0;
-    }
-}
-
 clip_status clip_job_memory(clip_job *job, int width, int height, uint64_t per_pixel)
 {
     if ((uint64_t)width * (uint64_t)height * per_pixel <= job->limits.max_memory) return CLIP_OK;
@@ -49,9 +37,6 @@ clip_status clip_job_header(clip_job *job, int width, int height)
     if (width > CLIP_MAX_SIDE || height > CLIP_MAX_SIDE || (uint64_t)width * (uint64_t)height > job->limits.max_pixels)
         return clip_fail(job->err, CLIP_E_LIMIT, "%d x %d pixels are more than the limit of %llu allows", width, height,
                          (unsigned long long)job->limits.max_pixels);
-    uint64_t held = job->kind == CLIP_JOB_PROBE ? 0 : held_per_pixel(job->photo.format);
-    clip_status s = clip_job_memory(job, width, height, held);
-    if (s) return s;
     bool swaps = clip_orientation_swaps(job->photo.orientation);
     job->photo.width = swaps ? height : width;
     job->photo.height = swaps ? width : height;

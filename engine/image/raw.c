@@ -7,12 +7,12 @@
  *
  * The largest JPEG that libjpeg can read (lossless JPEG holds sensor data) is decoded as if it were the photo; date,
  * camera, place and orientation come from the outer file, for the preview has often none. Every offset is checked against
- * the file before it is followed; directories are counted, so that a loop ends. */
+ * the file before it is followed; directories and segments are counted, so that a loop ends. */
 #include "engine/image/decode.h"
 
 #include <string.h>
 
-enum { MAX_DIRECTORIES = 48, MAX_ENTRIES = 512, MAX_EXIF = 1 << 16 };
+enum { MAX_DIRECTORIES = 48, MAX_ENTRIES = 512, MAX_EXIF = 1 << 16, MAX_SEGMENTS = 1 << 16 };
 enum { TAG_COMPRESSION = 0x103, TAG_PHOTOMETRIC = 0x106, TAG_STRIP_OFFSETS = 0x111, TAG_ORIENTATION = 0x112,
        TAG_STRIP_BYTES = 0x117, TAG_SUB_DIRECTORIES = 0x14a, TAG_JPEG_OFFSET = 0x201, TAG_JPEG_BYTES = 0x202,
        TAG_PANASONIC_JPEG = 0x2e, TAG_DNG_VERSION = 0xc612 };
@@ -31,6 +31,7 @@ typedef struct raw_reader {
     bool is_raw;                 /* something in it is sensor data */
     bool cut;                    /* a preview goes beyond the end of the file */
     int orientation;
+    int segments;                /* of JPEGs that were looked at; thousands of entries may name one JPEG of millions */
     span best;                   /* the largest preview so far */
     int64_t best_pixels;
 } raw_reader;
@@ -47,10 +48,10 @@ static bool within(const raw_reader *r, size_t at, size_t n) { return at <= r->n
 /* ---- previews -------------------------------------------------------------------------------------------------- */
 
 /* Pixels of a JPEG that libjpeg can decode; 0 for any other, above all for lossless JPEG. */
-static int64_t jpeg_pixels(const uint8_t *p, size_t n)
+static int64_t jpeg_pixels(raw_reader *r, const uint8_t *p, size_t n)
 {
     if (n < 4 || p[0] != 0xff || p[1] != 0xd8) return 0;
-    for (size_t at = 2; at + 9 <= n;) {
+    for (size_t at = 2; at + 9 <= n && r->segments++ < MAX_SEGMENTS;) {
         if (p[at] != 0xff) return 0;
         int marker = p[at + 1];
         size_t length = (size_t)p[at + 2] << 8 | p[at + 3];
@@ -70,7 +71,7 @@ static void consider(raw_reader *r, size_t at, size_t n)
     if (!within(r, at, n)) r->cut = true;
     if (!within(r, at, 4)) return;
     if (n > r->n - at) n = r->n - at; /* a truncated file still has the beginning of its preview */
-    int64_t pixels = jpeg_pixels(r->bytes + at, n);
+    int64_t pixels = jpeg_pixels(r, r->bytes + at, n);
     if (pixels <= r->best_pixels) return;
     r->best = (span){at, n};
     r->best_pixels = pixels;

@@ -57,6 +57,13 @@ static clip_status push_rows(clip_job *job, WebPIDecoder *decoder, bool whole)
     return s;
 }
 
+/* The RGB that libwebp makes, and where a file is lossless its own four bytes a pixel beside it. */
+static clip_status check_memory(clip_job *job, const WebPIterator *frame)
+{
+    bool lossless = frame->fragment.size >= 4 && memcmp(frame->fragment.bytes, "VP8L", 4) == 0;
+    return clip_job_memory(job, frame->width, frame->height, lossless ? 7 : 4);
+}
+
 static clip_status decode_frame(clip_job *job, const WebPIterator *frame)
 {
     WebPIDecoder *decoder = webp.WebPINewRGB(MODE_RGB, NULL, 0, 0);
@@ -86,7 +93,9 @@ clip_status clip_webp_decode(clip_job *job)
     } else {
         read_exif(demux, &job->photo);
         s = clip_job_header(job, frame.width, frame.height);
-        if (!s && job->kind != CLIP_JOB_PROBE) s = decode_frame(job, &frame);
+        bool pixels = !s && job->kind != CLIP_JOB_PROBE;
+        if (pixels) s = check_memory(job, &frame);
+        if (pixels && !s) s = decode_frame(job, &frame);
         webp.WebPDemuxReleaseIterator(&frame);
     }
     if (demux) webp.WebPDemuxDelete(demux);

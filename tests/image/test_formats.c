@@ -217,23 +217,51 @@ static void a_raw_photo_without_a_preview_says_so(void **state)
     sample_file_free(&f);
 }
 
+/* The first frame of a JPEG is looked for segment by segment, and many entries may name the same JPEG. */
+static void previews_of_endless_segments_are_given_up(void **state)
+{
+    enum { SEGMENTS = 70000 };
+    uint8_t *pixels = sample_pixels(W, H, 4);
+    sample_file small = sample_jpeg_make(pixels, W / 2, H / 2, &(sample_jpeg){0}), large = sample_jpeg_make(pixels, W, H, &(sample_jpeg){0});
+    sample_file endless = {malloc(large.n + 4 * SEGMENTS), large.n + 4 * SEGMENTS};
+    assert_non_null(endless.bytes);
+    memcpy(endless.bytes, large.bytes, 2);
+    for (size_t i = 0; i < SEGMENTS; i++) memcpy(endless.bytes + 2 + 4 * i, "\xff\xe1\0\2", 4);
+    memcpy(endless.bytes + 2 + 4 * SEGMENTS, large.bytes + 2, large.n - 2);
+    sample_file f = sample_raw_make(&small, &endless, 1, false);
+    clip_photo info;
+    clip_picture p = decode(&f, &info);
+    assert_int_equal(p.width, W / 2);
+    clip_picture_finish(&p);
+    sample_file_free(&f), sample_file_free(&small), sample_file_free(&large), sample_file_free(&endless);
+    free(pixels);
+}
+
 static void what_must_be_held_whole_counts_against_the_memory_limit(void **state)
 {
     uint8_t *pixels = sample_pixels(W, H, 3);
     sample_file strips = sample_tiff_make(pixels, W, H, &(sample_tiff){.rows_per_strip = 2});
     sample_file one = sample_tiff_make(pixels, W, H, &(sample_tiff){0});
     sample_file gif = sample_gif_make(pixels, W, H, false), interlaced = sample_gif_make(pixels, W, H, true);
-    sample_file webp = sample_webp_make(pixels, W, H, true);
+    sample_file webp = sample_webp_make(pixels, W, H, true), lossy = sample_webp_make(pixels, W, H, false);
+    sample_file avif = sample_heif_make(pixels, W - 1, H, true, 1);
+    if (avif.bytes) assert_int_equal(status_within(&avif, (W - 1) * H * 6 - 1), CLIP_E_LIMIT);
+    if (avif.bytes) assert_int_equal(status_within(&avif, (W - 1) * H * 6), CLIP_OK);
     if (one.bytes) assert_int_equal(status_within(&one, W * H * 4), CLIP_E_LIMIT);
     if (strips.bytes) assert_int_equal(status_within(&strips, W * H * 4), CLIP_OK);
     if (interlaced.bytes) assert_int_equal(status_within(&interlaced, W * H - 1), CLIP_E_LIMIT);
     if (gif.bytes) assert_int_equal(status_within(&gif, W * H - 1), CLIP_OK);
-    if (webp.bytes) assert_int_equal(status_within(&webp, W * H * 3), CLIP_E_LIMIT);
+    if (webp.bytes) assert_int_equal(status_within(&webp, W * H * 6), CLIP_E_LIMIT);
+    if (webp.bytes) assert_int_equal(status_within(&webp, W * H * 7), CLIP_OK);
+    if (lossy.bytes) assert_int_equal(status_within(&lossy, W * H * 3), CLIP_E_LIMIT);
+    if (lossy.bytes) assert_int_equal(status_within(&lossy, W * H * 4), CLIP_OK);
     sample_file_free(&strips);
     sample_file_free(&one);
     sample_file_free(&gif);
     sample_file_free(&interlaced);
     sample_file_free(&webp);
+    sample_file_free(&lossy);
+    sample_file_free(&avif);
     free(pixels);
 }
 
@@ -307,6 +335,7 @@ int main(void)
         cmocka_unit_test(a_raw_photo_is_its_largest_preview),
         cmocka_unit_test(a_raw_photo_without_a_preview_says_so),
         cmocka_unit_test(loops_of_directories_end),
+        cmocka_unit_test(previews_of_endless_segments_are_given_up),
         cmocka_unit_test(what_must_be_held_whole_counts_against_the_memory_limit),
         cmocka_unit_test(many_threads_decode_at_once),
     };
