@@ -49,7 +49,7 @@ store_status store_adapter_get(store *s, const char *fingerprint, int dim, store
         if (fits && (out->maps = malloc(bytes))) memcpy(out->maps, maps, bytes);
         if (fits && !out->maps) st = store_no_memory(err);
         else if (!fits || !sound(out->maps, bytes / sizeof(float)))
-            st = store_fail(err, STORE_E_CORRUPT, "%s: what was learned from captions is damaged: type \"clipsearch learn --unadapt\", "
+            st = store_fail(err, STORE_E_CORRUPT, "%s: what was learned from captions is damaged: type \"clipsearch check --repair\", "
                             "and learn it again", s->path);
     }
     db_release(q);

@@ -89,6 +89,15 @@ static void check_integrity(check *c, bool *sound)
 #define LEADS_OUT                                                                                                           \
     "substr(CAST(path AS BLOB), 1, 1) = x'2f' OR instr(CAST('/' || path || '/' AS BLOB), x'2f2e2e2f') > 0"
 
+/* What was learned must fit its model, where that is in the library, and be finite. Vectors have at most 8192 numbers. */
+#define UNFIT_CONCEPT                                                                                                       \
+    "ifnull(floats(weights) NOT BETWEEN 1 AND 8192 OR floats(weights) <> "                                                  \
+    "ifnull((SELECT dim FROM models m WHERE m.fingerprint = concepts.fingerprint), floats(weights)) OR abs(bias) > 1e300, 1)"
+#define UNFIT_ADAPTER                                                                                                       \
+    "ifnull(rank NOT BETWEEN 1 AND 1024 OR floats(maps) % (2 * rank) OR floats(maps) / (2 * rank) NOT BETWEEN 1 AND 8192 OR " \
+    "floats(maps) <> 2 * rank * ifnull((SELECT dim FROM models m WHERE m.fingerprint = adapters.fingerprint), "             \
+    "floats(maps) / (2 * rank)), 1)"
+
 static const struct { const char *count, *line, *mend; } rules[] = {
     {"SELECT count(*) FROM photos WHERE root_id NOT IN (SELECT id FROM roots)",
      "photos belong to no root", "DELETE FROM photos WHERE root_id NOT IN (SELECT id FROM roots)"},
@@ -106,11 +115,10 @@ static const struct { const char *count, *line, *mend; } rules[] = {
      "length(vector) <> (SELECT 2 * dim FROM models WHERE id = key >> 40)"},
     {"SELECT count(*) FROM tags WHERE photo_id NOT IN (SELECT id FROM photos)",
      "tags belong to no photo", "DELETE FROM tags WHERE photo_id NOT IN (SELECT id FROM photos)"},
-    {"SELECT count(*) FROM concepts WHERE typeof(weights) <> 'blob' OR length(weights) NOT BETWEEN 4 AND 32768 OR "
-     "length(weights) % 4 OR length(weights) <> ifnull((SELECT 4 * dim FROM models m WHERE m.fingerprint = concepts.fingerprint), "
-     "length(weights))", "concepts have weights of a wrong size: they have to be learned again",
-     "DELETE FROM concepts WHERE typeof(weights) <> 'blob' OR length(weights) NOT BETWEEN 4 AND 32768 OR length(weights) % 4 OR "
-     "length(weights) <> ifnull((SELECT 4 * dim FROM models m WHERE m.fingerprint = concepts.fingerprint), length(weights))"},
+    {"SELECT count(*) FROM concepts WHERE " UNFIT_CONCEPT, "concepts are damaged: they have to be learned again",
+     "DELETE FROM concepts WHERE " UNFIT_CONCEPT},
+    {"SELECT count(*) FROM adapters WHERE " UNFIT_ADAPTER,
+     "corrections that captions taught are damaged: they have to be learned again", "DELETE FROM adapters WHERE " UNFIT_ADAPTER},
     {"SELECT count(*) FROM models WHERE seq < (SELECT ifnull(max(seq), 0) FROM vectors WHERE model_id = models.id)",
      "models have lost count of their vectors' changes",
      "UPDATE models SET seq = max(seq, (SELECT ifnull(max(seq), 0) FROM vectors WHERE model_id = models.id));"

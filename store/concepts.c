@@ -40,9 +40,10 @@ static store_status fill(store *s, store_concept *c, db_stmt *q, store_error *er
 {
     size_t bytes = 0;
     const void *weights = db_col_blob(q, 2, &bytes);
-    *c = (store_concept){.name = strdup(db_col_text(q, 0)), .bias = db_col_real(q, 3), .yes = db_col_int(q, 4),
+    const char *name = db_col_text(q, 0), *fingerprint = db_col_text(q, 1);
+    *c = (store_concept){.name = strdup(name ? name : ""), .bias = db_col_real(q, 3), .yes = db_col_int(q, 4),
                          .no = db_col_int(q, 5), .unlabelled = db_col_int(q, 6)};
-    snprintf(c->fingerprint, sizeof c->fingerprint, "%s", db_col_text(q, 1));
+    snprintf(c->fingerprint, sizeof c->fingerprint, "%s", fingerprint ? fingerprint : "");
     snprintf(c->learned, sizeof c->learned, "%s", db_col_text(q, 8) ? db_col_text(q, 8) : "");
     bool words = !db_col_null(q, 7), whole = bytes && bytes % sizeof(float) == 0 && bytes / sizeof(float) <= STORE_MAX_DIM;
     if (whole && (c->weights = malloc(bytes))) memcpy(c->weights, weights, bytes);

@@ -124,6 +124,21 @@ static void sql_name(sqlite3_context *c, int n, sqlite3_value **v)
     else sqlite3_result_blob64(c, s, na + nb, sqlite3_free);
 }
 
+/* floats(blob): how many finite floats it is; null where it is something else. */
+static void sql_floats(sqlite3_context *c, int n, sqlite3_value **v)
+{
+    (void)n;
+    int bytes = sqlite3_value_bytes(v[0]);
+    const char *p = sqlite3_value_blob(v[0]);
+    bool sound = sqlite3_value_type(v[0]) == SQLITE_BLOB && bytes && bytes % (int)sizeof(float) == 0;
+    for (int i = 0; sound && i < bytes; i += (int)sizeof(float)) {
+        float x;
+        memcpy(&x, p + i, sizeof x);
+        sound = isfinite(x);
+    }
+    if (sound) sqlite3_result_int(c, bytes / (int)sizeof(float));
+}
+
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
 
 /* In a URI '?', '#' and '%' have a meaning, so that a path with them must be written otherwise. */
@@ -189,7 +204,8 @@ static int distrust(db *d)
     sqlite3_limit(d->h, SQLITE_LIMIT_LENGTH, 64 << 20);
     int f = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY;
     int rc = sqlite3_create_function(d->h, "km", 4, f, NULL, sql_km, NULL, NULL);
-    return rc ? rc : sqlite3_create_function(d->h, "name", 2, f, NULL, sql_name, NULL, NULL);
+    if (!rc) rc = sqlite3_create_function(d->h, "name", 2, f, NULL, sql_name, NULL, NULL);
+    return rc ? rc : sqlite3_create_function(d->h, "floats", 1, f, NULL, sql_floats, NULL, NULL);
 }
 
 store_status db_open(const char *path, db_kind kind, int busy_ms, db **out, store_error *err)

@@ -38,7 +38,8 @@ store_status store_tags(store *s, store_tag **tags, size_t *n, store_error *err)
             if ((lost = !more)) break;
             *tags = more;
         }
-        store_tag t = {strdup(db_col_text(q, 0)), db_col_int(q, 1)};
+        const char *tag = db_col_text(q, 0);
+        store_tag t = {strdup(tag ? tag : ""), db_col_int(q, 1)};
         if (!(lost = !t.tag)) (*tags)[(*n)++] = t;
     }
     db_release(q);

@@ -32,6 +32,11 @@ static void start(fixture *f)
     fixture_start(f, 16);
     save_many(f, 0, 50);
     OK(f, store_cache_update(f->s, f->model, false, NULL, NULL, &f->err));
+    float numbers[2 * 16 * 4] = {1, 2, 3};
+    const store_concept c = {.name = "a", .fingerprint = "0123456789abcdef", .weights = numbers, .dim = 16};
+    const store_adapter a = {.fingerprint = "0123456789abcdef", .maps = numbers, .dim = 16, .rank = 4};
+    OK(f, store_concept_put(f->s, &c, &f->err));
+    OK(f, store_adapter_put(f->s, &a, &f->err));
 }
 
 static void a_sound_library_has_no_findings(void **state)
@@ -61,6 +66,21 @@ static void each_contradiction_is_found_and_mended(void **state)
         {"UPDATE vectors SET vector = CAST(x'007c000000000000000000000000000000000000000000000000000000000000' AS BLOB) "
          "WHERE photo_id = 5", "are damaged"},
         {"INSERT INTO tags VALUES(5000, 'cat')", "tags belong to no photo"},
+        {"UPDATE concepts SET weights = x'0000c07f'", "concepts are damaged"},
+        {"UPDATE concepts SET weights = x'01'", "concepts are damaged"},
+        {"UPDATE concepts SET weights = x''", "concepts are damaged"},
+        {"UPDATE concepts SET weights = zeroblob(68)", "concepts are damaged"},
+        {"UPDATE concepts SET weights = zeroblob(40000), fingerprint = 'another'", "concepts are damaged"},
+        {"UPDATE concepts SET weights = 1", "concepts are damaged"},
+        {"UPDATE concepts SET bias = 9e999", "concepts are damaged"},
+        {"UPDATE adapters SET maps = x''", "corrections that captions taught are damaged"},
+        {"UPDATE adapters SET maps = x'00'", "corrections that captions taught are damaged"},
+        {"UPDATE adapters SET maps = 'text'", "corrections that captions taught are damaged"},
+        {"UPDATE adapters SET maps = zeroblob(508) || x'0000c07f'", "corrections that captions taught are damaged"},
+        {"UPDATE adapters SET rank = 3", "corrections that captions taught are damaged"},
+        {"UPDATE adapters SET rank = 0", "corrections that captions taught are damaged"},
+        {"UPDATE adapters SET rank = 1 << 40", "corrections that captions taught are damaged"},
+        {"UPDATE adapters SET maps = zeroblob(36), fingerprint = 'another'", "corrections that captions taught are damaged"},
         {"UPDATE models SET seq = 3", "lost count"},
         {"UPDATE caches SET seq = 1000", "newer than the library"},
         {"UPDATE models SET vectors = 3", "wrong count of vectors"},
