@@ -3,23 +3,19 @@
  * The paper's zero-shot classifier: the softmax over the labels at the scale that the model was trained with. It takes for
  * granted that one of the labels is right. Photos are taken a few hundred at a time; those that are in the library come from
  * there, the others are decoded and encoded side by side. */
-#include "query/ask.h"
 #include "query/ask_texts.h"
 #include "query/encode_photos.h"
 #include "query/labels.h"
+#include "query/photo_vectors.h"
 #include "query/query.h"
 #include "query/relevance.h"
 #include "query/zeroshot.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 
-enum { GROUP = 256, DEPTH_MOST = 64 };
+enum { GROUP = 256 };
 
 static const cli_usage usage = {
     .command = "classify",
@@ -46,9 +42,7 @@ typedef struct task {
     float *vectors;     /* [labels.n][dim] */
     int k;
     bool json;
-    char **paths;       /* the group that is being gathered */
-    bool named[GROUP];  /* by the user, not found in a folder */
-    size_t n, done;
+    size_t done;
     int worst;          /* the exit status when a photo cannot be read */
 } task;
 
@@ -107,115 +101,52 @@ static int classify(task *t, const char *path, const float *photo)
     return status;
 }
 
-/* Vectors that the library does not hold, put in place. */
-static int encode_missing(task *t, const size_t *missing, size_t n, float *vectors, uint8_t *states)
+static void note_unreadable(task *t, const char *path, bool named, uint8_t state)
 {
-    size_t dim = (size_t)t->l.model.dim;
-    const char *paths[GROUP];
-    uint8_t fresh_states[GROUP];
-    float *fresh = malloc(GROUP * dim * sizeof *fresh); /* [GROUP][dim] */
-    int status = fresh ? 0 : cli_fail("memory ran out");
-    for (size_t i = 0; i < n; i++) paths[i] = t->paths[missing[i]];
-    if (!status && n) status = query_encode_photos(&t->l.encoder, paths, n, CLIP_AUTO, fresh, fresh_states);
-    for (size_t i = 0; !status && i < n; i++) {
-        memcpy(vectors + missing[i] * dim, fresh + i * dim, dim * sizeof *fresh);
-        states[missing[i]] = fresh_states[i];
-    }
-    free(fresh);
-    return status;
-}
-
-static void note_unreadable(task *t, size_t i, uint8_t state)
-{
-    if (state == QUERY_PHOTO_NONE && !t->named[i]) return;
+    if (state == QUERY_PHOTO_NONE && !named) return;
     if (state == QUERY_PHOTO_NONE) {
-        char *name = cli_quote_path(t->paths[i]);
+        char *name = cli_quote_path(path);
         cli_fail("%s is no photo of a known format", name ? name : "it");
         free(name);
     }
     t->worst = 2;
 }
 
-static int flush(task *t)
+static int classify_group(task *t, const query_photo_list *group)
 {
-    size_t dim = (size_t)t->l.model.dim, missing[GROUP], n_missing = 0;
-    uint8_t states[GROUP] = {0};
-    float *vectors = malloc(GROUP * dim * sizeof *vectors); /* [GROUP][dim] */
-    int status = vectors ? 0 : cli_fail("memory ran out");
-    for (size_t i = 0; !status && i < t->n; i++) {
-        query_term term = {.kind = QUERY_IMAGE, .body = t->paths[i]};
-        if (!query_recall_image(&t->l, &term, vectors + i * dim, &status)) missing[n_missing++] = i;
+    size_t dim = (size_t)t->l.model.dim;
+    int64_t ids[GROUP];
+    uint8_t states[GROUP];
+    float *photos = malloc(GROUP * dim * sizeof *photos); /* [GROUP][dim] */
+    int status = photos ? query_photo_vectors(&t->l, group, photos, ids, states) : cli_fail("memory ran out");
+    for (size_t i = 0; !status && i < group->n; i++) {
+        if (states[i]) note_unreadable(t, group->paths[i], group->named[i], states[i]);
+        else status = classify(t, group->paths[i], photos + i * dim);
     }
-    if (!status) status = encode_missing(t, missing, n_missing, vectors, states);
-    for (size_t i = 0; i < t->n; i++) {
-        if (!status && states[i]) note_unreadable(t, i, states[i]);
-        else if (!status) status = classify(t, t->paths[i], vectors + i * dim);
-        free(t->paths[i]);
-    }
-    t->n = 0;
-    free(vectors);
+    free(photos);
     return status;
-}
-
-/* ---- gathering ---- */
-
-/* Takes the path over. */
-static int add(task *t, char *path, bool named)
-{
-    t->named[t->n] = named;
-    t->paths[t->n++] = path;
-    return t->n == GROUP ? flush(t) : 0;
-}
-
-static int not_hidden(const struct dirent *d) { return d->d_name[0] != '.'; }
-
-static int add_folder(task *t, const char *folder, int depth)
-{
-    struct dirent **entries = NULL;
-    struct stat st;
-    int n = scandir(folder, &entries, not_hidden, alphasort), status = 0;
-    if (n < 0) {
-        t->worst = cli_fail("cannot read the folder %s: %s", folder, strerror(errno));
-        return 0;
-    }
-    for (int i = 0; i < n; i++) {
-        char *path = NULL;
-        if (!status && asprintf(&path, "%s/%s", folder, entries[i]->d_name) < 0) path = NULL, status = cli_fail("memory ran out");
-        bool there = path && !status && stat(path, &st) == 0;
-        if (there && S_ISREG(st.st_mode)) status = add(t, path, false), path = NULL;
-        else if (there && S_ISDIR(st.st_mode) && depth < DEPTH_MOST) status = add_folder(t, path, depth + 1);
-        free(path);
-        free(entries[i]);
-    }
-    free(entries);
-    return status;
-}
-
-static int add_operand(task *t, char *operand)
-{
-    struct stat st;
-    size_t n = strlen(operand);
-    if (stat(operand, &st) == 0 && S_ISDIR(st.st_mode)) {
-        while (n > 1 && operand[n - 1] == '/') operand[--n] = 0;
-        return add_folder(t, operand, 0);
-    }
-    char *path = strdup(operand);
-    return path ? add(t, path, true) : cli_fail("memory ran out");
 }
 
 static int run(task *t, const char *labels, const char *templates, char **operands)
 {
     query_prompts prompts = {0};
+    query_photo_list photos = {0};
     int status = query_labels_open(labels, &t->labels);
     if (!status) status = query_prompts_open(templates ? templates : "simple7", &prompts);
     if (!status) status = query_model_open(&t->l, t->l.c);
     if (!status && !(t->vectors = malloc(t->labels.n * (size_t)t->l.model.dim * sizeof *t->vectors))) status = cli_fail("memory ran out");
-    if (!status && !(t->paths = calloc(GROUP, sizeof *t->paths))) status = cli_fail("memory ran out");
     if (!status) status = query_ask_texts(&t->l, &prompts, (const char *const *)t->labels.items, t->labels.n, t->vectors);
-    for (; !status && *operands; operands++) status = add_operand(t, *operands);
-    if (!status) status = flush(t);
+    if (!status && t->labels.n == 1 && !query_calibration_of(t->l.encoder.model).given)
+        cli_say(t->l.c, "a label alone has the probability 1, whatever a photo shows; name others that it may show instead");
+    for (; !status && *operands; operands++)
+        if (query_photo_list_add(&photos, *operands)) t->worst = 2;
+    for (size_t i = 0; !status && i < photos.n; i += GROUP) {
+        size_t n = photos.n - i < GROUP ? photos.n - i : GROUP;
+        status = classify_group(t, &(query_photo_list){photos.paths + i, photos.named + i, n, n});
+    }
     if (!status) status = t->worst ? t->worst : t->done ? 0 : 1;
     if (status == 1) cli_say(t->l.c, "no photo found");
+    query_photo_list_finish(&photos);
     query_prompts_close(&prompts);
     return status;
 }
@@ -240,8 +171,6 @@ int query_command_classify(struct cli *c, int argc, char **argv)
     else if (first == argc && !names.from) status = cli_misuse(&usage, "name photos or folders");
     else if (!(status = cli_names_read(&names, &usage, argc - first, argv + first)))
         status = run(&t, labels, templates, names.items);
-    for (size_t i = 0; i < t.n; i++) free(t.paths[i]);
-    free(t.paths);
     free(t.vectors);
     query_labels_close(&t.labels);
     query_library_close(&t.l);

@@ -70,6 +70,13 @@ static int split(query_labels *l, const char *separator)
     return l->n ? drop_repeated(l) : cli_fail("no labels: name them with commas between, or a file with one a line");
 }
 
+/* A file that is not there, rather than a label of that name. */
+static bool is_file_name(const char *given)
+{
+    size_t n = strlen(given);
+    return !strchr(given, ',') && (strchr(given, '/') || (n > 4 && strcmp(given + n - 4, ".txt") == 0));
+}
+
 int query_labels_open(const char *given, query_labels *out)
 {
     struct stat st;
@@ -77,7 +84,7 @@ int query_labels_open(const char *given, query_labels *out)
     *out = (query_labels){0};
     int status = 0;
     if (file) status = read_file(given, &out->text);
-    else if (strchr(given, '/') && !strchr(given, ',')) status = cli_fail("cannot read the labels in %s: %s", given, strerror(errno));
+    else if (is_file_name(given)) status = cli_fail("cannot read the labels in %s: %s", given, strerror(errno));
     else if (!(out->text = strdup(given))) status = cli_fail("memory ran out");
     if (!status) status = split(out, file ? "\n" : ",");
     if (status) query_labels_close(out);

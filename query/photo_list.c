@@ -35,19 +35,19 @@ static int add_folder(query_photo_list *l, const char *folder, int depth)
 {
     struct dirent **entries = NULL;
     struct stat st;
-    int n = scandir(folder, &entries, not_hidden, alphasort), status = 0;
+    int n = scandir(folder, &entries, not_hidden, alphasort), status = 0, worst = 0;
     if (n < 0) return cli_fail("cannot read the folder %s: %s", folder, strerror(errno));
     for (int i = 0; i < n; i++) {
         char *path = NULL;
         bool slash = *folder && folder[strlen(folder) - 1] == '/';
         if (!status && asprintf(&path, slash ? "%s%s" : "%s/%s", folder, entries[i]->d_name) < 0) status = cli_fail("memory ran out"), path = NULL;
         if (!status && stat(path, &st) == 0 && S_ISREG(st.st_mode)) status = add_file(l, path, false), path = NULL;
-        else if (!status && lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && depth < DEPTH_MOST) status = add_folder(l, path, depth + 1);
+        else if (!status && lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && depth < DEPTH_MOST && add_folder(l, path, depth + 1)) worst = 2;
         free(path);
         free(entries[i]);
     }
     free(entries);
-    return status;
+    return status ? status : worst;
 }
 
 int query_photo_list_add(query_photo_list *l, const char *path)

@@ -11,8 +11,8 @@ typedef struct query_photo_list {
     size_t n, room;
 } query_photo_list;
 
-/* A file as it is, or every file below a folder, without hidden ones, in order of name. Reports what goes wrong: 0 or the
- * exit status. */
+/* A file as it is, or every file below a folder, without hidden ones, in order of name. Reports what goes wrong, and goes on
+ * behind a folder that cannot be read: 0 or the exit status. */
 int query_photo_list_add(query_photo_list *l, const char *path);
 void query_photo_list_finish(query_photo_list *l);
 

@@ -57,6 +57,7 @@ static void what_holds_no_label_is_refused(void **state)
     refuse(" , ,");
     refuse("");
     refuse("./nosuchfile");
+    refuse("nosuchfile.txt");
     write_file("empty.txt", "\n\n", 2);
     refuse("empty.txt");
     write_file("binary.txt", "cat\0dog", 7);

@@ -64,6 +64,15 @@ story_setup() {
     try classify "$photos/a.jpg" --labels ./nosuch
     expect_status 2
     expect_in_stderr "nosuch"
+    try classify "$photos/a.jpg" --labels cat
+    expect_status 0
+    expect_in_stderr "a label alone"
+    mkdir locked
+    chmod 0 locked
+    [ ! -r locked ] || return 0 # root reads everything
+    try classify locked "$photos/a.jpg" --labels cat,dog -k 1
+    expect_status 2
+    [ "${#lines[@]}" -eq 1 ] || fail_with "the photo behind it was not classified"
 }
 
 @test "tag gives a photo what search --cut would find it by" {
