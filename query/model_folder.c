@@ -24,7 +24,7 @@ bool query_file_exists(const char *dir, const char *name)
     return there;
 }
 
-/* Every folder of the path, the last one included. */
+/* Every folder of the path, the last one included; the library may come to lie beside it (see store.c). */
 static bool make_folders(const char *path)
 {
     char *copy = strdup(path);
@@ -32,7 +32,7 @@ static bool make_folders(const char *path)
     for (char *p = copy ? copy + 1 : NULL; ok && p; ) {
         char *slash = strchr(p, '/');
         if (slash) *slash = 0;
-        ok = mkdir(copy, 0777) == 0 || errno == EEXIST;
+        ok = mkdir(copy, 0700) == 0 || errno == EEXIST;
         if (slash) *slash = '/';
         p = slash ? slash + 1 : NULL;
     }

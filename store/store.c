@@ -44,13 +44,14 @@ store_status store_no_memory(store_error *err)
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
 
-/* Makes the folders above `path`; failures show when the library itself is made. */
+/* Makes the folders above `path`, for the user alone as the XDG specification has it, because a library tells where photos were
+ * taken and what was looked for. Failures show when the library itself is made. */
 static void make_folders(const char *path)
 {
     char *p = strdup(path);
     for (char *c = p ? strchr(p + 1, '/') : NULL; c; c = strchr(c + 1, '/')) {
         *c = 0;
-        mkdir(p, 0777);
+        mkdir(p, 0700);
         *c = '/';
     }
     free(p);
@@ -60,7 +61,10 @@ static void make_folders(const char *path)
 static store_status real_path(const char *path, store_mode mode, char **out, store_error *err)
 {
     char real[PATH_MAX];
+    struct stat f;
     if (realpath(path, real)) {
+        if (!stat(real, &f) && S_ISDIR(f.st_mode))
+            return store_fail(err, STORE_E_ARGUMENT, "%s: is a folder: name a file in it with --db", path);
         *out = strdup(real);
         return *out ? STORE_OK : store_no_memory(err);
     }

@@ -37,6 +37,16 @@ load helpers
     expect_in_stderr "clipsearch status"
 }
 
+@test "a library's new folders are the user's alone, and a folder is no library" {
+    photo a.jpg 1
+    rmdir "$XDG_DATA_HOME/clipsearch"
+    clipsearch index --quiet --model "$TINY_MODEL" "$photos"
+    [ "$(stat -c %a "$XDG_DATA_HOME/clipsearch")" = 700 ] || fail_with "others may read it: $(ls -l "$XDG_DATA_HOME")"
+    try status --db "$photos"
+    expect_status 2
+    expect_in_stderr "$photos: is a folder"
+}
+
 @test "a file that is no library is refused and left alone" {
     echo "my diary, which is long enough to look at" >diary.db
     local before
