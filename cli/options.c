@@ -133,7 +133,8 @@ static const char *set_value(const cli_option *o, const char *value)
         return NULL;
     case CLI_INT: {
         long n = strtol(value, &end, 10);
-        if (end == value || *end || errno || n < INT_MIN || n > INT_MAX) return "a whole number";
+        if (end == value || *end) return "a whole number";
+        if (errno || n < INT_MIN || n > INT_MAX) return "a whole number up to 2147483647";
         *(int *)o->target = (int)n;
         return NULL;
     }

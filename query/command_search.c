@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const cli_usage usage = {
     .command = "search",
@@ -127,9 +128,21 @@ static int save(cli *c, const char *name, int argc, char **argv)
     return status;
 }
 
+/* What is meant stays as it is spelled (see term.c), but a file of that name was perhaps meant. */
+static void tell_of_file(const cli *c, const char *words)
+{
+    struct stat st;
+    if (stat(words, &st) || !S_ISREG(st.st_mode)) return;
+    char *path = NULL, *name = asprintf(&path, "./%s", words) < 0 ? NULL : cli_quote_path(path);
+    if (name) cli_say(c, "these words are also the name of a file; for photos like that one, type: clipsearch search %s", name);
+    free(name);
+    free(path);
+}
+
 static int ask(cli *c, arguments *a, int n_words, char **words, int argc, char **given)
 {
     int status = read_terms(n_words, words, &a->more, &a->terms);
+    if (!status && n_words == 1 && a->terms.items[0].body == a->terms.joined) tell_of_file(c, words[0]);
     if (!status && a->save && (!*a->save || *a->save == '@'))
         status = cli_misuse(&usage, "--save needs a name without @");
     if (!status && a->save) status = save(c, a->save, argc, given);

@@ -76,12 +76,13 @@ bool query_near_parse(const char *text, double *latitude, double *longitude, dou
 
 /* ---- */
 
-static int make_folders(query_filter *f)
+static int make_folders(query_filter *f, const cli_usage *u)
 {
     if (!f->in.n) return 0;
     if (!(f->folders = calloc(f->in.n, sizeof *f->folders))) return cli_fail("memory ran out");
     for (size_t i = 0; i < f->in.n; i++)
-        if (!(f->folders[i] = cli_absolute(f->in.items[i]))) return cli_fail("memory ran out");
+        if (!*f->in.items[i]) return cli_misuse(u, "--in needs a folder");
+        else if (!(f->folders[i] = cli_absolute(f->in.items[i]))) return cli_fail("memory ran out");
     f->filter.under = (const char *const *)f->folders;
     f->filter.n_under = f->in.n;
     return 0;
@@ -111,7 +112,7 @@ int query_filter_make(query_filter *f, const cli_usage *u)
     if (f->shape >= 0) o->shape = shapes[f->shape];
     o->tags = f->tags.items;
     o->n_tags = f->tags.n;
-    return make_folders(f);
+    return make_folders(f, u);
 }
 
 void query_filter_finish(query_filter *f)

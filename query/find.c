@@ -5,17 +5,19 @@
 #include "query/ask.h"
 #include "query/combine.h"
 #include "query/concept.h"
+#include "query/explain.h"
 #include "query/learn_adapter.h"
 #include "query/least.h"
 #include "query/rank.h"
 #include "query/relevance.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 void query_find_init(query_find *f)
 {
-    *f = (query_find){.k = -1, .min_score = -2, .min_relevance = -1};
+    *f = (query_find){.k = QUERY_FIND_DEFAULT, .min_score = -2, .min_relevance = NAN};
     query_filter_init(&f->filter);
 }
 
@@ -32,32 +34,6 @@ void query_find_finish(query_find *f)
 {
     query_filter_finish(&f->filter);
     query_show_finish(&f->show);
-}
-
-static bool is_at_or_below(const char *path, const char *folder)
-{
-    size_t n = strlen(folder);
-    while (n && folder[n - 1] == '/') n--;
-    return strncmp(path, folder, n) == 0 && (path[n] == '/' || !path[n]);
-}
-
-/* A folder that has nothing to do with what was indexed explains why nothing was found. */
-static void explain_folders(query_library *l, const query_filter *f)
-{
-    store_root *roots = NULL;
-    store_error ignored = {0};
-    size_t n = 0;
-    if (store_roots(l->store, &roots, &n, &ignored)) return;
-    for (size_t i = 0; i < f->filter.n_under; i++) {
-        const char *folder = f->filter.under[i];
-        bool known = false;
-        for (size_t r = 0; r < n && !known; r++)
-            known = is_at_or_below(folder, roots[r].path) || is_at_or_below(roots[r].path, folder);
-        char *name = known ? NULL : cli_quote_path(folder);
-        if (name) cli_say(l->c, "%s is in no folder that was indexed; `clipsearch status` lists those", name);
-        free(name);
-    }
-    store_roots_free(roots, n);
 }
 
 /* ---- from the question to the hits ---- */
@@ -84,12 +60,12 @@ static bool can_judge(const query_find *f, const query_term *terms, size_t n)
     return words == n || (words + concepts == n && (n == 1 || f->all));
 }
 
-static bool cuts(const query_find *f) { return f->cut || f->min_relevance >= 0; }
+static bool cuts(const query_find *f) { return f->cut || !isnan(f->min_relevance); }
 
 /* How many hits are shown at most; with a cut, all that are left unless the user says otherwise. */
 static size_t most_shown(const query_find *f)
 {
-    return f->k > 0 ? (size_t)f->k : f->k < 0 && !cuts(f) ? 10 : SIZE_MAX;
+    return f->k > 0 ? (size_t)f->k : f->k == QUERY_FIND_DEFAULT && !cuts(f) ? 10 : SIZE_MAX;
 }
 
 /* How many have to be found for that: relevance looks at the best of them as a whole. */
@@ -201,7 +177,7 @@ static int judge(query_find *f, query_library *l, size_t n_models, query_term *t
 
 static void keep_relevant(const query_find *f, answer *a)
 {
-    double bar = f->min_relevance >= 0 ? f->min_relevance : cuts(f) ? QUERY_RELEVANCE_CUT : -1;
+    double bar = !isnan(f->min_relevance) ? f->min_relevance : f->cut ? QUERY_RELEVANCE_CUT : -1;
     size_t kept = 0, most = most_shown(f);
     for (size_t i = 0; i < a->n && kept < most; i++) {
         if ((double)a->hits[i].score < f->min_score) break;
@@ -222,7 +198,9 @@ static int show_found(query_find *f, query_library *l, const query_term *terms, 
     status = query_show_run(&f->show, l->c, terms, n, &hits);
     if (!hits.n) {
         cli_say(l->c, cuts(f) ? "nothing relevant found" : "nothing found");
-        explain_folders(l, &f->filter);
+        query_explain_nothing(l, &f->filter);
+    } else if (f->filter.filter.n_under > 1) {
+        query_explain_folders(l, &f->filter);
     }
     if (!status && !hits.n) status = 1;
     query_hits_finish(&hits);
@@ -281,8 +259,8 @@ static int open_and_find(query_find *f, cli *c, const query_prompts *p, query_te
 
 static int check(const query_find *f, const cli_usage *u, const query_term *terms, size_t n)
 {
-    if (f->k < -1) return cli_misuse(u, "--top needs 0 or more, not %d", f->k);
-    if (f->min_relevance > 1) return cli_misuse(u, "--min-relevance needs 0 to 1");
+    if (f->k < 0 && f->k != QUERY_FIND_DEFAULT) return cli_misuse(u, "--top needs 0 or more, not %d", f->k);
+    if (f->min_relevance < 0 || f->min_relevance > 1) return cli_misuse(u, "--min-relevance needs 0 to 1");
     for (size_t i = 0; f->all && i < n; i++)
         if (terms[i].weight != 1)
             return cli_misuse(u, "with --all every term must match, so that none can have a weight or be taken away");

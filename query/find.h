@@ -6,16 +6,20 @@
 #include "query/show.h"
 #include "query/term.h"
 
+#include <limits.h>
+
 enum { QUERY_FIND_OPTIONS = 3 + QUERY_FILTER_OPTIONS + QUERY_SHOW_OPTIONS };
 
+enum { QUERY_FIND_DEFAULT = INT_MIN };
+
 typedef struct query_find {
-    int k;                  /* -1: not said */
+    int k;                  /* QUERY_FIND_DEFAULT: not said */
     double min_score;
     int order;              /* query_order */
     bool not_itself;        /* the photo that is the example is left out */
     bool all;               /* every term must match: the least of their cosines */
     bool cut;               /* only what is relevant */
-    double min_relevance;   /* the same, more or less strictly; below 0: not asked for */
+    double min_relevance;   /* the same, more or less strictly; not a number: not asked for */
     bool no_adapt;          /* texts as the model has them, whatever captions taught */
     const char *templates;  /* sentences for texts; NULL: as they are */
     query_filter filter;

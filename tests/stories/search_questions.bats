@@ -14,6 +14,21 @@ story_setup() {
 names() { awk -F/ '{print $NF}' <<<"$output" | tr '\n' ' '; }
 table() { jq -r '(.path | split("/") | last) + " " + (.score * 10000 | round | tostring)' | sort; }
 
+@test "words that are also a file's name stay words, and that is said" {
+    cd "$photos"
+    try search a.jpg
+    expect_status 0
+    expect_in_stderr "clipsearch search ./a.jpg"
+    local words="$output"
+    try search text:a.jpg
+    expect_output "$words"
+    [ -z "$stderr" ] || fail_with "it was said that these are words"
+    try search ./a.jpg
+    [ -z "$stderr" ] || fail_with "it is the image"
+    try search a.jpg -q
+    [ -z "$stderr" ] || fail_with "quiet"
+}
+
 @test "--all scores a photo by the least of its terms" {
     clipsearch search boat --json | table >boat
     clipsearch search tree --json | table >tree

@@ -61,6 +61,13 @@ names() { awk -F/ '{print $NF}' <<<"$output" | tr '\n' ' '; }
     [ "${lines[0]}"$'\n'"${lines[1]}" = "$two" ] || fail_with "the first two differ"
     try search x -k 1000000
     [ "${#lines[@]}" -eq 5 ] || fail_with "expected five lines"
+    local wrong
+    for wrong in "-k -1" "-k 99999999999" "--min-relevance -1" "--min-relevance 1.5" "--in="; do
+        # shellcheck disable=SC2086 # an option and its value
+        try search x $wrong
+        expect_status 2
+        [ -z "$output" ] || fail_with "$wrong was taken"
+    done
 }
 
 @test "--min-score leaves out the rest, and nothing found is status 1" {
@@ -121,11 +128,39 @@ names() { awk -F/ '{print $NF}' <<<"$output" | tr '\n' ' '; }
     mkdir elsewhere
     try search x --in elsewhere
     expect_status 1
-    expect_in_stderr "is in no folder that was indexed"
+    expect_in_stderr "in no folder that was indexed is"
     mkdir "$photos/empty"
     try search x --in "$photos/empty"
     expect_status 1
     [[ "$stderr" != *"no folder that was indexed"* ]] || fail_with "wrong reason"
+    expect_in_stderr "no photo that can be searched is in $photos/empty"
+}
+
+@test "a mistyped folder of --in is named, with the one that was meant" {
+    try search x --in "$photos/baech"
+    expect_status 1
+    expect_in_stderr "is in $photos/baech; did you mean $photos/beach?"
+    try search x --in "$photos/hlil/2023/June"
+    expect_in_stderr "did you mean $photos/hill?"
+    try search x --in "${photos%?}/beach"
+    expect_in_stderr "did you mean $photos?"
+    try search x --in "$photos/quite-another"
+    [[ "$stderr" != *"did you mean"* ]] || fail_with "nothing is near"
+    try search x --in "$photos/beach" --in "$photos/hlil" --paths
+    expect_status 0
+    [ "${#lines[@]}" -eq 2 ] || fail_with "expected two"
+    expect_in_stderr "did you mean $photos/hill?"
+}
+
+@test "a condition that no photo satisfies is named" {
+    try search x --camera nosuch --after 1990 --tag unheard
+    expect_status 1
+    expect_in_stderr "no photo satisfies --camera nosuch"
+    expect_in_stderr "no photo satisfies --tag unheard; \`clipsearch tag --list\` shows the tags"
+    [[ "$stderr" != *"--after"* ]] || fail_with "photos satisfy that"
+    try search x --format gif --min-size 100000 --quiet
+    expect_status 1
+    [ -z "$stderr" ] || fail_with "quiet"
 }
 
 @test "dates: the camera's, else the file's; after is inclusive and before is not" {
