@@ -12,7 +12,7 @@
  * set: numbers are written with a point, and names compare by bytes.
  *
  * Ownership  Strings in struct cli belong to it. Lists own their arrays, not their strings, which point into argv.
- * Threads    Everything here belongs to the main thread.
+ * Threads    Everything here belongs to the main thread, but for messages and cli_draw.
  *
  * Use
  *     int k = 10; bool json = false;
@@ -153,10 +153,18 @@ char *cli_absolute_link(const char *path);
 
 /* ---- messages ------------------------------------------------------------------------------------------------------ */
 
-/* "clipsearch: " + text + newline on stderr; control characters come out as \ooo. cli_fail returns 2, so that a command can `return cli_fail(...)`. */
+/* "clipsearch: " + text + newline on stderr; what is not printable comes out as \ooo. cli_fail returns 2, so that a command can `return cli_fail(...)`. */
 int cli_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void cli_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void cli_say(const cli *c, const char *format, ...) __attribute__((format(printf, 2, 3))); /* not when quiet */
+
+/* The candidate nearest to what was typed, or NULL when none is near. next(i) gives the i-th, NULL at the end. */
+const char *cli_nearest(const char *typed, const char *(*next)(size_t i, const void *ctx), const void *ctx);
+
+/* A line on stderr that is drawn again in its place, for work that takes long: the caller has seen that it is a terminal. Messages
+ * take it away, and cli_draw_end does. */
+void cli_draw(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void cli_draw_end(void);
 
 /* Asks on the terminal; anything but y or yes is no. False at once where stdin or stderr is no terminal. */
 bool cli_ask(const char *question);
@@ -166,6 +174,8 @@ bool cli_can_ask(void);
 
 /* A path on a line: raw into a pipe, and as `ls` quotes it on a terminal when it is not plain text. No newline added. */
 void cli_print_path(FILE *f, const char *path);
+/* A text that is no path and that somebody else may have written, on one line: what is not printable comes out as \ooo. */
+void cli_print_text(FILE *f, const char *text);
 /* Whether lines for people on this stream are coloured: --color, else where it is a terminal that can, without NO_COLOR. */
 bool cli_paints(const cli *c, FILE *f);
 /* cli_print_path with its folders in blue. */

@@ -41,13 +41,41 @@ bool cli_paints(const cli *c, FILE *f)
 }
 
 /* Messages quote names of files and of what is in them; such text must not steer the terminal. */
-static void put_harmless(FILE *f, const char *text)
+static void put_harmless(FILE *f, const char *text, const char *let_through)
 {
-    for (; *text; text++) {
-        unsigned char byte = (unsigned char)*text;
-        if ((byte < 32 && byte != '\n' && byte != '\t') || byte == 127) fprintf(f, "\\%03o", byte);
-        else putc(byte, f);
+    for (size_t n; *text; text += n ? n : 1) {
+        n = strchr(let_through, *text) ? 1 : cli_printable(text);
+        if (n) fwrite(text, 1, n, f);
+        else fprintf(f, "\\%03o", (unsigned char)*text);
     }
+}
+
+void cli_print_text(FILE *f, const char *text) { put_harmless(f, text, ""); }
+
+/* ---- one line that is drawn over and over: whoever speaks meanwhile takes it away first ---- */
+
+static bool drawn; /* guarded by stderr's lock */
+
+void cli_draw(const char *format, ...)
+{
+    va_list list;
+    flockfile(stderr);
+    putc('\r', stderr);
+    va_start(list, format);
+    vfprintf(stderr, format, list);
+    va_end(list);
+    fputs("\033[K", stderr);
+    fflush(stderr);
+    drawn = true;
+    funlockfile(stderr);
+}
+
+void cli_draw_end(void)
+{
+    flockfile(stderr);
+    if (drawn) fputs("\r\033[K", stderr);
+    drawn = false;
+    funlockfile(stderr);
 }
 
 static void say(const char *format, va_list list)
@@ -55,9 +83,12 @@ static void say(const char *format, va_list list)
     char *text = NULL;
     fflush(stdout); /* so that results and remarks come in their order where both reach one terminal */
     if (vasprintf(&text, format, list) < 0) text = NULL;
+    flockfile(stderr); /* decoder threads speak too */
+    cli_draw_end();
     fputs("clipsearch: ", stderr);
-    put_harmless(stderr, text ? text : "memory ran out");
+    put_harmless(stderr, text ? text : "memory ran out", "\n\t");
     putc('\n', stderr);
+    funlockfile(stderr);
     free(text);
 }
 

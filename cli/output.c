@@ -4,7 +4,7 @@
  * ("shell-escape"), because a name may hold a new line or an escape sequence, and so that what is seen can be pasted
  * into a shell. What counts as printable is decided by Unicode's categories and never by a locale: the answer is the
  * same everywhere. */
-#include "cli/cli.h"
+#include "cli/table.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -38,8 +38,7 @@ static bool printable(utf8proc_int32_t cp)
     }
 }
 
-/* The length of the printable character at p, or 0 where the byte must be escaped. */
-static size_t printable_length(const char *p)
+size_t cli_printable(const char *p)
 {
     utf8proc_int32_t cp;
     utf8proc_ssize_t n = utf8proc_iterate((const utf8proc_uint8_t *)p, (utf8proc_ssize_t)strnlen(p, 4), &cp);
@@ -52,7 +51,7 @@ static traits look_at(const char *path)
 {
     traits t = {.special = !*path || *path == '#' || *path == '~'};
     for (const char *p = path; *p;) {
-        size_t n = printable_length(p);
+        size_t n = cli_printable(p);
         if (!n) t.odd = true;
         else if (*p == '\'') t.apostrophe = true;
         else if (strchr("\"$`\\!", *p)) t.hard = true;
@@ -79,7 +78,7 @@ static void put_quoted(FILE *f, const char *path)
     bool escaping = false;
     putc('\'', f);
     for (const char *p = path; *p;) {
-        size_t n = printable_length(p);
+        size_t n = cli_printable(p);
         if ((n == 0) != escaping) fputs(escaping ? "''" : "'$'", f), escaping = !escaping;
         if (!n) put_escape(f, (unsigned char)*p);
         else if (*p == '\'') fputs("'\\''", f);

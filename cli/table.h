@@ -26,8 +26,8 @@ int cli_read(cli *c, const cli_usage *u, const cli_option *options, bool stop_at
 int cli_config_read(cli *c, const cli_command *commands);
 void cli_config_finish(cli *c);
 
-/* The candidate nearest to what was typed, or NULL when none is near. next(i) gives the i-th, NULL at the end. */
-const char *cli_nearest(const char *typed, const char *(*next)(size_t i, const void *ctx), const void *ctx);
+/* The length of the printable character at p, or 0 where the byte must be escaped. */
+size_t cli_printable(const char *p);
 
 /* Describes a command in the form asked for: --help, a line of the list of commands, or a page or completion. */
 void cli_describe(FILE *f, cli_form form, const cli_usage *u, const cli_option *options);

@@ -68,7 +68,6 @@ static void watch_signals(bool watch) {
 static bool on_stop(void *ctx) {
     command *k = ctx;
     if (!stop_signal) return false;
-    progress_clear(&k->bar);
     cli_say(k->c, "finishing what has been read; once more to stop at once");
     return true;
 }
@@ -82,8 +81,6 @@ static void on_progress(const indexer_report *so_far, int64_t done, int64_t tota
 }
 
 static void on_remark(const char *line, void *ctx) {
-    command *k = ctx;
-    progress_clear(&k->bar);
     cli_warn("%s", line);
 }
 
@@ -101,7 +98,7 @@ static void on_fate(indexer_fate f, const char *absolute, const char *reason, vo
     command *k = ctx;
     if (f == INDEXER_FAILED) note_failure(k, absolute, reason ? reason : "unknown");
     if (!k->json && !(k->c->verbose && !k->c->quiet)) return;
-    progress_clear(&k->bar);
+    cli_draw_end();
     if (!k->json) {
         printf("%s\t", fate_names[f]);
         cli_print_path(stdout, absolute);
@@ -120,8 +117,10 @@ static void print_failures(command *k) {
     char n[32];
     for (size_t i = 0; i < k->n_list; i++) {
         const failures *f = &k->list[i];
-        if (f->n == 1) fprintf(stderr, "  %s: %s\n", f->path, f->reason);
-        else fprintf(stderr, "  %s files, the first %s: %s\n", cli_count(f->n, n), f->path, f->reason);
+        if (f->n == 1) fprintf(stderr, "  %s: ", f->path);
+        else fprintf(stderr, "  %s files, the first %s: ", cli_count(f->n, n), f->path);
+        cli_print_text(stderr, f->reason);
+        putc('\n', stderr);
     }
     if (k->more) fprintf(stderr, "  and %s more: clipsearch status --failed lists them\n", cli_count(k->more, n));
 }
@@ -147,7 +146,7 @@ static void print_words(command *k, const indexer_report *r) {
               "failed before and have not changed (clipsearch status --failed lists them)");
     add_count(other, sizeof other, r->truncated, "cut short, indexed from what is there");
     add_count(other, sizeof other, r->unreadable_folders, "folders not readable");
-    add_count(other, sizeof other, r->roots_absent, "folders not there");
+    add_count(other, sizeof other, r->roots_absent, r->roots_absent == 1 ? "folder not there" : "folders not there");
     add_count(other, sizeof other, k->c->verbose ? r->not_photos : 0, "files that are no photos");
     if (other[0]) printf("%s\n", other);
     fflush(stdout);
@@ -257,7 +256,7 @@ static void be_nice(void) {
     syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_CLASS_IDLE << IOPRIO_CLASS_SHIFT);
 }
 
-static void on_waiting(const char *line, void *ctx) { cli_warn("%s", line); }
+static void on_waiting(const char *line, void *ctx) { cli_warn("%s; waiting", line); }
 
 /* The library: a dry run only reads it, and does without where there is none. */
 static int open_library(command *k, const indexer_options *o, store **s) {
@@ -280,7 +279,7 @@ static int update_cache(command *k, store *s) {
     store_error e = {0};
     if (store_model_current(s, &now, &e)) return 0; /* nothing was ever encoded */
     int bad = store_cache_update(s, now.id, false, on_cache, k, &e);
-    progress_clear(&k->bar);
+    cli_draw_end();
     return bad ? cli_fail("%s", e.text) : 0;
 }
 
@@ -291,7 +290,7 @@ static int run(command *k, store *s, const chosen *ch, const indexer_options *o)
     watch_signals(true);
     int bad = indexer_run(s, ch->m, o, &ev, &r, &e);
     watch_signals(false);
-    progress_clear(&k->bar);
+    cli_draw_end();
     if (bad) {
         if (r.encoded) print_summary(k, &r);
         return cli_fail("%s", e.text);

@@ -29,7 +29,7 @@ void progress_init(progress *p, bool wanted) {
 static void measure(progress *p, int64_t done) {
     double t = now(), passed = t - p->rate_at;
     if (done < p->rate_done) /* another work */
-        *p = (progress){.on = p->on, .shown = p->shown, .rate_at = t, .rate_done = done};
+        *p = (progress){.on = p->on, .rate_at = t, .rate_done = done};
     if (passed < measure_every) return;
     double latest = (double)(done - p->rate_done) / passed, weight = 1 - exp(-passed / smooth_over);
     p->rate = p->rate > 0 ? p->rate + weight * (latest - p->rate) : latest;
@@ -73,12 +73,5 @@ void progress_show(progress *p, const char *doing, const char *things, int64_t d
     int room = columns() - 1, cells = room - (int)strlen(head) - (int)strlen(tail) - 4;
     if (total > 0 && cells >= 8) put_bar(bar, cells > 40 ? 40 : cells, done, total);
     if ((int)(strlen(head) + strlen(tail)) > room) tail[0] = 0;
-    fprintf(stderr, "\r%.*s%s%s\033[K", room, head, bar, tail);
-    fflush(stderr);
-    p->shown = true;
-}
-
-void progress_clear(progress *p) {
-    if (p->shown) fputs("\r\033[K", stderr);
-    p->shown = false;
+    cli_draw("%.*s%s%s", room, head, bar, tail);
 }

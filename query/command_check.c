@@ -32,7 +32,8 @@ static void print_finding(const char *line, bool mended, void *ctx)
         json_object_set_new(object, "mended", json_boolean(mended));
         cli_print_json(stdout, object);
     } else {
-        printf("%s%s\n", line, mended ? " (mended)" : "");
+        cli_print_text(stdout, line);
+        puts(mended ? " (mended)" : "");
     }
 }
 

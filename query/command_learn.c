@@ -293,7 +293,9 @@ static int list(cli *c, bool json)
             continue;
         }
         cli_print_path(stdout, all[i].name);
-        printf("\t%s\t%lld\t%lld\n", model ? model : "(a model that is not in the library)", (long long)all[i].yes, (long long)all[i].no);
+        putchar('\t');
+        cli_print_text(stdout, model ? model : "(a model that is not in the library)");
+        printf("\t%lld\t%lld\n", (long long)all[i].yes, (long long)all[i].no);
     }
     if (!status && !n) cli_say(c, "nothing was learned yet");
     store_concepts_free(all, n);

@@ -94,7 +94,9 @@ static void print_model(listing *l, const char *name, const char *dir, int dim, 
         cli_print_json(stdout, object);
         return;
     }
-    printf("%c %-24s %5d  ", current ? '*' : ' ', name, dim);
+    printf("%c ", current ? '*' : ' ');
+    cli_print_text(stdout, name);
+    printf("%*s %5d  ", strlen(name) < 24 ? 24 - (int)strlen(name) : 0, "", dim);
     if (m && l->present)
         printf("%12s photos (%3.0f %%)  ", cli_count(m->vectors, count), 100.0 * (double)m->vectors / (double)l->present);
     else printf("%12s %-13s  ", "", "not indexed");
@@ -254,7 +256,9 @@ static void print_info_json(const clip_model_info *i)
 static void print_info(const clip_model_info *i)
 {
     char a[32];
-    printf("%-12s %s\n%-12s ", "Name", i->name, "Folder");
+    printf("%-12s ", "Name");
+    cli_print_text(stdout, i->name);
+    printf("\n%-12s ", "Folder");
     cli_print_path(stdout, i->dir);
     printf("\n%-12s %s\n%-12s %s\n", "Form", i->file_form, "Fingerprint", i->fingerprint);
     if (i->has_image)

@@ -69,7 +69,9 @@ static void print_models(const overview *o)
     for (size_t i = 0; i < o->n_models; i++) {
         const store_model *m = &o->models[i];
         double share = o->counts.present ? 100.0 * (double)m->vectors / (double)o->counts.present : 0;
-        printf("%-11s %s: %s photos (%.0f %%), %d dimensions%s%s%s\n", i ? "" : "Model", m->name,
+        printf("%-11s ", i ? "" : "Model");
+        cli_print_text(stdout, m->name);
+        printf(": %s photos (%.0f %%), %d dimensions%s%s%s\n",
                cli_count(m->vectors, count), share, m->dim, m->precision[0] ? ", " : "", m->precision,
                o->n_models > 1 && m->id == o->current.id ? ", used by search" : "");
     }
@@ -82,9 +84,12 @@ static void print_adapters(store *s, const overview *o)
     char photos[32], captions[32];
     for (size_t i = 0; i < o->n_models; i++) {
         store_status st = store_adapter_get(s, o->models[i].fingerprint, o->models[i].dim, &a, &err);
-        if (!st) printf("%-11s %s: by %s captions of %s photos\n", "Adapted", o->models[i].name, cli_count(a.captions, captions), cli_count(a.photos, photos));
-        else if (st != STORE_E_NOT_FOUND) cli_warn("%s", err.text);
-        if (!st) store_adapter_finish(&a);
+        if (st && st != STORE_E_NOT_FOUND) cli_warn("%s", err.text);
+        if (st) continue;
+        printf("%-11s ", "Adapted");
+        cli_print_text(stdout, o->models[i].name);
+        printf(": by %s captions of %s photos\n", cli_count(a.captions, captions), cli_count(a.photos, photos));
+        store_adapter_finish(&a);
     }
 }
 
@@ -106,13 +111,15 @@ static void print_overview(const cli *c, store *s, const overview *o)
     const store_counts *n = &o->counts;
     char a[32], b[32];
     printf("%-11s ", "Library");
-    cli_print_path(stdout, c->db);
+    cli_print_path(stdout, store_path(s));
     printf("  (%s, caches %s)\n", cli_bytes(n->database_bytes, a), cli_bytes(n->cache_bytes, b));
     printf("%-11s %s: %s present", "Photos", cli_count(n->photos, a), cli_count(n->present, b));
     if (n->missing) printf(", %s missing", cli_count(n->missing, a));
     if (n->failed) printf(", %s unreadable", cli_count(n->failed, a));
     if (n->truncated) printf(", %s cut short", cli_count(n->truncated, a));
-    printf("\n%-11s %s\n", "Indexed", n->last_indexed[0] ? n->last_indexed : "never");
+    printf("\n%-11s ", "Indexed");
+    cli_print_text(stdout, n->last_indexed[0] ? n->last_indexed : "never");
+    putchar('\n');
     print_models(o);
     print_adapters(s, o);
     print_folders(o);
@@ -172,11 +179,11 @@ static json_t *cache_json(const store_cache_info *k)
     return cache;
 }
 
-static void print_json(const cli *c, const overview *o)
+static void print_json(const store *s, const overview *o)
 {
     const store_counts *n = &o->counts;
     json_t *object = json_object(), *library = json_object();
-    cli_json_path(library, c->db);
+    cli_json_path(library, store_path(s));
     json_object_set_new(object, "library", library);
     json_object_set_new(object, "photos", json_integer(n->photos));
     json_object_set_new(object, "searchable", json_integer(o->current.id ? o->current.vectors : 0));
@@ -206,7 +213,9 @@ static bool print_failure(const store_photo *p, const char *where, void *ctx)
         cli_print_json(stdout, object);
     } else {
         cli_print_path(stdout, where);
-        printf("\t%s\n", p->reason ? p->reason : "");
+        putchar('\t');
+        cli_print_text(stdout, p->reason ? p->reason : "");
+        putchar('\n');
     }
     return !ferror(stdout);
 }
@@ -237,7 +246,7 @@ int query_command_status(struct cli *c, int argc, char **argv)
     if ((status = query_store_open(c, STORE_READ, &s))) return status;
     if (failed) status = print_failures(c, s, json);
     else if (gather(s, &o, &err)) status = cli_fail("%s", err.text);
-    else if (json) print_json(c, &o);
+    else if (json) print_json(s, &o);
     else print_overview(c, s, &o);
     store_roots_free(o.roots, o.n_roots);
     free(o.models);

@@ -112,7 +112,7 @@ static int decide(task *t)
         if (store_vectors_each(t->l.store, t->l.model.id, NULL, look_at_all, t, &err)) status = cli_fail("%s", err.text);
         else if (t->failed) status = cli_fail("memory ran out");
     }
-    query_progress_end(&t->progress);
+    cli_draw_end();
     free(vectors);
     return status;
 }

@@ -254,9 +254,8 @@ static int on_progress(void *user, curl_off_t total, curl_off_t done, curl_off_t
     if (!t->d->o->progress || !t->begun || t->length < 0 || passed < 0.5 || time - t->drawn < 0.1 || done <= 0) return 0;
     t->drawn = time;
     double rate = (double)done / passed;
-    fprintf(stderr, "\r%s  %s of %s, %s/s, %.0f s left\033[K", last_part(t->path), cli_bytes(t->at, a),
-            cli_bytes(t->at - done + t->length, b), cli_bytes((int64_t)rate, c), (double)(t->length - done) / rate);
-    fflush(stderr);
+    cli_draw("%s  %s of %s, %s/s, %.0f s left", last_part(t->path), cli_bytes(t->at, a),
+             cli_bytes(t->at - done + t->length, b), cli_bytes((int64_t)rate, c), (double)(t->length - done) / rate);
     return 0;
 }
 
@@ -308,7 +307,7 @@ static CURLcode request(transfer *t)
     d->setopt(h, CURLOPT_XFERINFODATA, t);
     CURLcode code = d->perform(h);
     if (code == CURLE_OK && t->status == 200 && !t->begun && !begin(t)) code = CURLE_WRITE_ERROR; /* an empty file */
-    if (t->drawn > 0) fputs("\r\033[K", stderr), t->drawn = 0;
+    cli_draw_end();
     return code;
 }
 
@@ -406,7 +405,7 @@ static bool is_break(CURLcode code, int status)
 
 static void wait_seconds(const transfer *t, long seconds)
 {
-    if (t->d->o->progress && seconds > 1) fprintf(stderr, "the server asks to wait %ld s\n", seconds);
+    if (t->d->o->progress && seconds > 1) cli_warn("the server asks to wait %ld s", seconds);
     sleep((unsigned)seconds);
 }
 

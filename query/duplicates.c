@@ -186,7 +186,7 @@ static int pair_neighbours(finder *x, double threshold)
     }
     x->progress = query_progress_begin(x->l->c, "Comparing photos, part", query_near_steps(kept));
     bool well = query_near_pairs(x->vectors, kept, x->width, (float)threshold, x->l->c->threads, join, x, show, &x->progress);
-    query_progress_end(&x->progress);
+    cli_draw_end();
     if (!well) return cli_fail("cannot start a thread");
     return pair_islands(x) ? 0 : cli_fail("memory ran out");
 }
@@ -213,7 +213,7 @@ static int compare_pixels(finder *x)
         if (x->near[i]) x->to_look[x->n_look++] = (uint32_t)i;
     x->progress = query_progress_begin(x->l->c, "Looking at pixels", x->n_look);
     bool well = !x->n_look || query_parallel(query_threads(x->l->c->threads, x->n_look), x->n_look, look, x, show, &x->progress);
-    query_progress_end(&x->progress);
+    cli_draw_end();
     if (!well) return cli_fail("cannot start a thread");
     for (size_t i = 0; i < x->n_look; i++) x->d->unread += !x->seen[x->to_look[i]];
     for (size_t i = 0; i < x->d->photos.n; i++)

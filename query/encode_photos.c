@@ -137,7 +137,7 @@ static int encode_batches(query_encoder *e, decoding *d, float *out)
         release_batch(d, batch, status != 0);
         query_progress_show(&progress, first + length);
     }
-    query_progress_end(&progress);
+    cli_draw_end();
     return status;
 }
 

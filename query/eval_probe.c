@@ -184,7 +184,7 @@ static int sweep(task *t, const query_probe_set *learn, const char *doing, doubl
     const query_probe_set valid = set_of(t, &t->valid);
     t->progress = query_progress_begin(t->v->c, doing, QUERY_PROBE_TRIALS);
     bool ok = query_probe_sweep(&t->p, learn, &valid, report, &t->progress, strength);
-    query_progress_end(&t->progress);
+    cli_draw_end();
     return ok ? 0 : cli_fail("memory ran out");
 }
 

@@ -79,7 +79,7 @@ static int train(task *t)
     const query_captioned c = {t->photos, t->texts, t->own, t->n_photos, t->n_texts, t->l.model.dim};
     query_progress_line progress = query_progress_begin(t->l.c, "Learning", QUERY_ADAPTER_REPORTS);
     bool ok = query_adapter_make(c.dim, &t->adapter) && query_adapter_learn(&t->adapter, &c, report, &progress, &t->how);
-    query_progress_end(&progress);
+    cli_draw_end();
     return ok ? 0 : cli_fail("memory ran out");
 }
 

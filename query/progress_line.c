@@ -23,14 +23,6 @@ void query_progress_show(query_progress_line *p, size_t done)
     double t = now(), passed = t - p->begun;
     if (!p->on || passed < 1 || t - p->drawn < 0.1 || !done) return;
     p->drawn = t;
-    p->shown = true;
-    fprintf(stderr, "\r%s  %s of %s, %.0f s left\033[K", p->doing, cli_count((int64_t)done, a), cli_count((int64_t)p->total, b),
-            passed / (double)done * (double)(p->total - done));
-    fflush(stderr);
-}
-
-void query_progress_end(query_progress_line *p)
-{
-    if (p->shown) fputs("\r\033[K", stderr);
-    p->shown = false;
+    cli_draw("%s  %s of %s, %.0f s left", p->doing, cli_count((int64_t)done, a), cli_count((int64_t)p->total, b),
+             passed / (double)done * (double)(p->total - done));
 }

@@ -8,12 +8,12 @@ typedef struct query_progress_line {
     const char *doing;
     size_t total;
     double begun, drawn;   /* seconds of a steady clock */
-    bool on, shown;
+    bool on;
 } query_progress_line;
 
 /* Nothing is drawn when quiet, when stderr is no terminal, and in the first second. */
 query_progress_line query_progress_begin(const cli *c, const char *doing, size_t total);
 void query_progress_show(query_progress_line *p, size_t done);
-void query_progress_end(query_progress_line *p); /* takes the line away */
+/* cli_draw_end takes it away. */
 
 #endif

@@ -55,7 +55,7 @@ int query_zeroshot_embed(query_encoder *e, const char *const *labels, size_t n, 
         status = add_group(e, labels, p, first, count, vectors, out);
         query_progress_show(&progress, first + count);
     }
-    query_progress_end(&progress);
+    cli_draw_end();
     for (size_t i = 0; i < n; i++) normalise(out + i * dim, (int)dim);
     free(vectors);
     return status;

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -263,6 +264,44 @@ static void the_library_lies_where_xdg_says(void **state)
     free(home);
 }
 
+/* What run() wrote to stderr. */
+static void expect_on_stderr(void (*run)(void), const char *expected)
+{
+    char text[512] = "";
+    int kept = dup(2), fd = memfd_create("stderr", 0);
+    assert_true(kept >= 0 && fd >= 0 && dup2(fd, 2) == 2);
+    run();
+    fflush(stderr);
+    assert_int_equal(dup2(kept, 2), 2);
+    assert_true(pread(fd, text, sizeof text - 1, 0) >= 0);
+    close(kept);
+    close(fd);
+    assert_string_equal(text, expected);
+}
+
+static void speak(void) { cli_warn("%s", "red \033[31m, \xc2\x9b" "31m, \xe2\x80\xae, \xff, \xc3\xbc,\ttwo\nlines"); }
+static void print_reason(void) { cli_print_text(stderr, "a\nb\t\xc3\xbc"); }
+
+static void nothing_that_is_told_steers_the_terminal(void **state)
+{
+    expect_on_stderr(speak, "clipsearch: red \\033[31m, \\302\\23331m, \\342\\200\\256, \\377, \xc3\xbc,\ttwo\nlines\n");
+    expect_on_stderr(print_reason, "a\\012b\\011\xc3\xbc");
+}
+
+static void draw_and_speak(void)
+{
+    cli_draw("half %d", 1);
+    cli_warn("told");
+    cli_draw("half %d", 2);
+    cli_draw_end();
+    cli_draw_end();
+}
+
+static void a_message_takes_the_progress_line_away(void **state)
+{
+    expect_on_stderr(draw_and_speak, "\rhalf 1\033[K\r\033[Kclipsearch: told\n\rhalf 2\033[K\r\033[K");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,6 +321,8 @@ int main(void)
         cmocka_unit_test(models_are_found_by_name_and_by_folder),
         cmocka_unit_test(a_model_that_is_not_here_is_named_in_the_message),
         cmocka_unit_test(the_library_lies_where_xdg_says),
+        cmocka_unit_test(nothing_that_is_told_steers_the_terminal),
+        cmocka_unit_test(a_message_takes_the_progress_line_away),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
