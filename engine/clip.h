@@ -82,12 +82,14 @@ const clip_model_info *clip_model_describe(const clip_model *m);
 /* The nonlinearity of both towers, where only the user knows it. */
 typedef enum clip_gelu { CLIP_GELU_UNKNOWN = 0, CLIP_GELU_QUICK, CLIP_GELU_EXACT } clip_gelu;
 
-/* Makes a model of a file that PyTorch wrote (torch.save or TorchScript, a zip archive), in the folder `dir`, which must exist:
- * configuration and weights, which must not be there yet, but no vocabulary. Nothing in the file is ever run. The
- * configuration is the one in the folder `beside` (NULL: none; may be dir); where there is none, or the file is TorchScript,
- * or `gelu` is given, it is told from the tensors' shapes (open_clip's names only); CLIP_E_ARGUMENT when that needs a `gelu`. After a failure dir holds
- * fragments. */
-CLIP_MUST_USE clip_status clip_model_import(const char *file, const char *beside, const char *dir, clip_gelu gelu, clip_error *err);
+/* Makes a model of a file that PyTorch wrote (torch.save or TorchScript, a zip archive; or a NAME.index.json that lists several beside
+ * it), in the folder `dir`, which must exist: configuration and weights, which must not be there yet, but no vocabulary. Nothing in
+ * the file is ever run. The configuration is the one in the folder `beside` (NULL: none; may be dir); where there is none, or the
+ * file is TorchScript, or `gelu` is given, it is told from the tensors' shapes (open_clip's names only); CLIP_E_ARGUMENT when that
+ * needs a `gelu`. What the tensors do not show, mean and deviation of the pixels and the way of resizing, is OpenAI's then; *assumed
+ * (NULL: nobody asks) is true where that is a guess, the file being no TorchScript. After a failure dir holds fragments. */
+CLIP_MUST_USE clip_status clip_model_import(const char *file, const char *beside, const char *dir, clip_gelu gelu, bool *assumed,
+                                            clip_error *err);
 
 /* ---- encoders -------------------------------------------------------------------------------------------------- */
 

@@ -28,7 +28,7 @@ static const cli_usage usage = {
         "from their cache. HF_TOKEN, HF_ENDPOINT, HF_HOME, HF_HUB_CACHE, https_proxy and no_proxy are honoured.\n"
         "\n"
         "import: makes a model of a file that PyTorch wrote: OpenAI's own .pt, a checkpoint of open_clip, or a folder with config.json and "
-        "pytorch_model.bin. The file is read as data alone: nothing in it is run. The vocabulary comes from --tokenizer DIR, the file's "
+        "pytorch_model.bin, in one file or several. The file is read as data alone: nothing in it is run. The vocabulary comes from --tokenizer DIR, the file's "
         "folder, a model that is here, or Hugging Face's cache.\n"
         "\n"
         "use: makes the library search with this one of the models that it was indexed with.\n"

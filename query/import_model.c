@@ -24,6 +24,7 @@ typedef struct import {
     char *file, *beside, *name; /* owned */
     query_model_folder folder;
     char *vocabulary;           /* the folder that it came from; owned */
+    bool assumed;               /* how photos are prepared is a guess */
     clip_error err;
 } import;
 
@@ -49,8 +50,9 @@ static bool is_folder(const char *path)
 /* Of a folder, the weights that its configuration goes with. */
 static bool find_in_folder(import *m, const char *dir)
 {
-    static const char *const pairs[][2] = {{"open_clip_config.json", "open_clip_pytorch_model.bin"}, {"config.json", "pytorch_model.bin"}};
-    for (int i = 0; i < 2; i++) {
+    static const char *const pairs[][2] = {{"open_clip_config.json", "open_clip_pytorch_model.bin"}, {"config.json", "pytorch_model.bin"},
+                                           {"config.json", "pytorch_model.bin.index.json"}};
+    for (int i = 0; i < 3; i++) {
         if (!query_file_exists(dir, pairs[i][0]) || !query_file_exists(dir, pairs[i][1])) continue;
         m->beside = strdup(dir);
         m->file = query_path_join(dir, pairs[i][1]);
@@ -71,11 +73,16 @@ static bool find_file(import *m, const char *path)
     return m->file && m->beside ? true : fail(m, "memory ran out");
 }
 
+static bool is_called_so_everywhere(const char *base)
+{
+    return !strcmp(base, "pytorch_model.bin") || !strcmp(base, "open_clip_pytorch_model.bin") || !strcmp(base, "pytorch_model.bin.index.json");
+}
+
 /* "dir/ViT-B-32.pt" is ViT-B-32; files that are called the same everywhere have their folder's name. */
 static char *name_of(const char *path)
 {
     char *whole = cli_absolute_link(path), *base = whole ? strrchr(whole, '/') + 1 : NULL;
-    if (base && !is_folder(path) && (!strcmp(base, "pytorch_model.bin") || !strcmp(base, "open_clip_pytorch_model.bin"))) {
+    if (base && !is_folder(path) && is_called_so_everywhere(base)) {
         base[-1] = 0;
         char *slash = strrchr(whole, '/');
         base = slash ? slash + 1 : whole;
@@ -193,7 +200,7 @@ static bool make(import *m)
     if (!query_model_folder_open(&m->folder, &m->err)) return false;
     query_model_folder_discard(&m->folder); /* what an earlier run left */
     if (!query_model_folder_open(&m->folder, &m->err)) return false;
-    clip_status s = clip_model_import(m->file, m->beside, m->folder.partial, m->o->gelu, &m->err);
+    clip_status s = clip_model_import(m->file, m->beside, m->folder.partial, m->o->gelu, &m->assumed, &m->err);
     size_t n = strlen(m->err.text);
     if (s == CLIP_E_ARGUMENT) snprintf(m->err.text + n, sizeof m->err.text - n, ": --activation quickgelu or --activation gelu");
     if (s || !query_model_folder_opens(&m->folder, &m->err)) return false;
@@ -215,6 +222,9 @@ int query_import_model(const cli *c, const char *path, const query_import_option
         if (!ok && m.folder.lock >= 0) query_model_folder_discard(&m.folder);
     }
     if (ok && c->verbose) cli_say(c, "the vocabulary is that of %s", m.vocabulary);
+    if (ok && m.assumed)
+        cli_say(c, "the file does not say how photos are to be prepared: OpenAI's mean, deviation and resizing are taken; if the model was trained "
+                "with others, change preprocess_cfg in %s/open_clip_config.json before you index", m.folder.dest);
     if (ok) cli_say(c, "%s is here: clipsearch index --model %s", m.name, m.name);
     query_model_folder_finish(&m.folder);
     free(m.file);

@@ -129,26 +129,39 @@ static bool get_vocabulary(pull *p)
 /* ---- weights ---- */
 
 /* In the order in which they are taken, with the configuration that each goes by. */
-typedef enum weights_kind { WHOLE, SHARDED, PICKLED } weights_kind;
-static const struct { const char *config, *file; weights_kind kind; } weights[] = {
-    {"open_clip_config.json", "open_clip_model.safetensors", WHOLE},
-    {"config.json", "model.safetensors", WHOLE},
-    {"open_clip_config.json", "open_clip_model.safetensors.index.json", SHARDED},
-    {"config.json", "model.safetensors.index.json", SHARDED},
-    {"open_clip_config.json", "open_clip_pytorch_model.bin", PICKLED},
-    {"config.json", "pytorch_model.bin", PICKLED},
+static const struct {
+    const char *config, *file, *shards; /* shards: the ending of the files that an index lists */
+    bool pickled;
+} weights[] = {
+    {"open_clip_config.json", "open_clip_model.safetensors", NULL, false},
+    {"config.json", "model.safetensors", NULL, false},
+    {"open_clip_config.json", "open_clip_model.safetensors.index.json", ".safetensors", false},
+    {"config.json", "model.safetensors.index.json", ".safetensors", false},
+    {"open_clip_config.json", "open_clip_pytorch_model.bin", NULL, true},
+    {"config.json", "pytorch_model.bin", NULL, true},
+    {"config.json", "pytorch_model.bin.index.json", ".bin", true},
 };
 enum { WEIGHTS = sizeof weights / sizeof *weights, MAX_SHARDS = 64 };
 
-/* The names come from elsewhere and become addresses and paths. */
-static bool is_shard_name(const char *name)
+/* False when memory ran out. */
+static bool drop_file(const pull *p, const char *file)
 {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.", end[] = ".safetensors";
-    size_t n = name ? strlen(name) : 0, m = sizeof end - 1;
+    char *path = query_path_join(p->folder.partial, file);
+    if (path) unlink(path);
+    free(path);
+    return path != NULL;
+}
+
+/* The names come from elsewhere and become addresses and paths. */
+static bool is_shard_name(const char *name, const char *end)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+    size_t n = name ? strlen(name) : 0, m = strlen(end);
     return n > m && n < 200 && name[0] != '.' && strspn(name, letters) == n && strcmp(name + n - m, end) == 0;
 }
 
-static bool get_shards(pull *p, const char *index)
+/* Fetches the files that the index lists, whose names have this ending, or with `drop` removes them again. */
+static bool get_shards(pull *p, const char *index, const char *end, bool drop)
 {
     char *path = query_path_join(p->folder.partial, index);
     const char *tensor, *names[MAX_SHARDS];
@@ -158,28 +171,25 @@ static bool get_shards(pull *p, const char *index)
     json_object_foreach(json_object_get(root, "weight_map"), tensor, name) {
         size_t i = 0;
         const char *file = json_string_value(name);
-        ok = ok && is_shard_name(file);
+        ok = ok && is_shard_name(file, end);
         while (ok && i < n && strcmp(names[i], file) != 0) i++;
         if (ok && i == n && (ok = n < MAX_SHARDS)) names[n++] = file;
     }
     if (!ok) snprintf(p->err.text, sizeof p->err.text, "%.100s/%s does not say which files the model is in", p->source->repo, index);
-    for (size_t i = 0; ok && i < n; i++) ok = need(p, names[i], WEIGHTS_BYTES);
+    for (size_t i = 0; ok && i < n; i++) ok = drop ? drop_file(p, names[i]) : need(p, names[i], WEIGHTS_BYTES);
     json_decref(root);
     free(path);
     return ok;
 }
 
-/* PyTorch's file becomes one that can be mapped; what an interrupted run left of that goes first. */
-static bool turn_into_safetensors(pull *p, const char *file)
+/* PyTorch's file, or the several that an index lists, becomes one that can be mapped; what an interrupted run left of that goes first. */
+static bool turn_into_safetensors(pull *p, const char *file, const char *shards)
 {
-    char *from = query_path_join(p->folder.partial, file), *to[2] = {query_path_join(p->folder.partial, "open_clip_model.safetensors"),
-                                                                     query_path_join(p->folder.partial, "model.safetensors")};
-    bool ok = from && to[0] && to[1];
-    for (int i = 0; ok && i < 2; i++) unlink(to[i]);
+    char *from = query_path_join(p->folder.partial, file);
+    bool ok = from && drop_file(p, "open_clip_model.safetensors") && drop_file(p, "model.safetensors");
     if (!ok) snprintf(p->err.text, sizeof p->err.text, "memory ran out");
-    ok = ok && clip_model_import(from, p->folder.partial, p->folder.partial, CLIP_GELU_UNKNOWN, &p->err) == CLIP_OK;
-    if (ok) unlink(from);
-    for (int i = 0; i < 2; i++) free(to[i]);
+    ok = ok && clip_model_import(from, p->folder.partial, p->folder.partial, CLIP_GELU_UNKNOWN, NULL, &p->err) == CLIP_OK;
+    ok = ok && (!shards || get_shards(p, file, shards, true)) && drop_file(p, file);
     free(from);
     return ok;
 }
@@ -194,8 +204,8 @@ static query_download_result get_hub_config(pull *p, bool needed)
 
 static bool get_weights(pull *p, int i)
 {
-    if (weights[i].kind == SHARDED) return get_shards(p, weights[i].file);
-    return weights[i].kind == WHOLE || turn_into_safetensors(p, weights[i].file);
+    if (weights[i].shards && !get_shards(p, weights[i].file, weights[i].shards, false)) return false;
+    return !weights[i].pickled || turn_into_safetensors(p, weights[i].file, weights[i].shards);
 }
 
 static bool get_model(pull *p)
@@ -208,7 +218,7 @@ static bool get_model(pull *p)
         bool of_open_clip = weights[i].config[0] == 'o';
         if (!of_open_clip && !asked && (asked = true) && (hub = get_hub_config(p, false)) == QUERY_DOWNLOAD_FAILED) return false;
         if ((of_open_clip ? open_clip : hub) != QUERY_DOWNLOADED) continue;
-        query_download_result r = may_have(p, weights[i].file, weights[i].kind == SHARDED ? CONFIG_BYTES : WEIGHTS_BYTES);
+        query_download_result r = may_have(p, weights[i].file, weights[i].shards ? CONFIG_BYTES : WEIGHTS_BYTES);
         if (r != QUERY_DOWNLOAD_MISSING) return r == QUERY_DOWNLOADED && get_weights(p, i);
     }
     snprintf(p->err.text, sizeof p->err.text, "%.150s: a configuration, but no weights: neither safetensors nor PyTorch's .bin", p->source->repo);

@@ -7,13 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "engine/model/map.h"
 #include "engine/model/string_build.h"
 #include "engine/model/torch_config.h"
+#include "engine/model/whole_file.h"
 
 #define PIECE ((size_t)1 << 20)
 #define MAX_CONFIG ((size_t)1 << 20)
@@ -132,15 +131,13 @@ static bool exists(const char *dir, const char *name)
 /* From the folder `beside`, unless dir has one. */
 static clip_status copy_config(const char *beside, const char *dir, const char *name, clip_error *err)
 {
-    char *path = NULL;
-    void *map = NULL;
+    char *path = NULL, *text = NULL;
     size_t n = 0;
     if (exists(dir, name)) return CLIP_OK;
     if (asprintf(&path, "%s/%s", beside, name) < 0) return clip_fail(err, CLIP_E_MEMORY, "out of memory");
-    clip_status s = clip_file_map(path, 2, "configuration", &map, &n, err);
-    if (!s && n > MAX_CONFIG) s = clip_fail(err, CLIP_E_LIMIT, "%s: %zu bytes; a configuration has at most %zu", path, n, MAX_CONFIG);
-    if (!s) s = write_text(dir, name, map, n, err);
-    if (map && map != MAP_FAILED) munmap(map, n);
+    clip_status s = clip_whole_file_read(path, MAX_CONFIG, &text, &n, err);
+    if (!s) s = write_text(dir, name, text, n, err);
+    free(text);
     free(path);
     return s;
 }
@@ -159,24 +156,38 @@ static clip_status write_deduced(const clip_torch_file *f, const char *dir, clip
 }
 
 static clip_status write_config(const clip_torch_file *f, clip_file_form form, const char *beside, const char *dir, clip_gelu gelu,
-                                clip_error *err)
+                                bool *assumed, clip_error *err)
 {
     const char *name = form == CLIP_FORM_OPEN_CLIP ? "open_clip_config.json" : "config.json", *more = "preprocessor_config.json";
     bool there = beside && exists(beside, name) && !clip_torch_is_script(f) && gelu == CLIP_GELU_UNKNOWN;
     if (form == CLIP_FORM_HUGGINGFACE && !there)
         return clip_fail(err, CLIP_E_UNSUPPORTED, "%s: has Hugging Face's names, and its config.json is needed beside it", clip_torch_path(f));
+    if (assumed) *assumed = !there && !clip_torch_is_script(f);
     if (!there) return write_deduced(f, dir, gelu, err);
     clip_status s = copy_config(beside, dir, name, err);
     return !s && form == CLIP_FORM_HUGGINGFACE && exists(beside, more) ? copy_config(beside, dir, more, err) : s;
 }
 
-clip_status clip_model_import(const char *file, const char *beside, const char *dir, clip_gelu gelu, clip_error *err)
+/* One file, or the several that an index lists. */
+static clip_status open_file(const char *path, clip_torch_file **out, clip_error *err)
+{
+    static const char index[] = ".index.json";
+    size_t n = strlen(path), m = sizeof index - 1;
+    char *json = NULL;
+    if (n < m || strcmp(path + n - m, index)) return clip_torch_open(path, out, err);
+    clip_status s = clip_whole_file_read(path, MAX_CONFIG, &json, &n, err);
+    if (!s) s = clip_torch_shards_open(path, json, n, out, err);
+    free(json);
+    return s;
+}
+
+clip_status clip_model_import(const char *file, const char *beside, const char *dir, clip_gelu gelu, bool *assumed, clip_error *err)
 {
     clip_torch_file *f = NULL;
     clip_file_form form;
-    clip_status s = clip_torch_open(file, &f, err);
+    clip_status s = open_file(file, &f, err);
     if (!s) s = clip_torch_form(f, &form, err);
-    if (!s) s = write_config(f, form, beside, dir, gelu, err);
+    if (!s) s = write_config(f, form, beside, dir, gelu, assumed, err);
     if (!s) s = clip_torch_verify(f, err);
     if (!s) s = write_weights(f, dir, form == CLIP_FORM_OPEN_CLIP ? "open_clip_model.safetensors" : "model.safetensors", err);
     clip_torch_close(f);

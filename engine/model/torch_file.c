@@ -43,6 +43,8 @@ struct clip_torch_file {
     int64_t bytes;              /* of all tensors */
     size_t visits;
     bool script, quick_gelu;
+    clip_torch_file **parts;    /* of a joined one, whose tensors are theirs, names and all */
+    size_t part_count;
 };
 
 static const struct {
@@ -294,7 +296,9 @@ clip_status clip_torch_open(const char *path, clip_torch_file **out, clip_error 
 void clip_torch_close(clip_torch_file *f)
 {
     if (!f) return;
-    for (size_t i = 0; i < f->count; i++) free(f->tensors[i].name);
+    for (size_t i = 0; i < f->count && !f->parts; i++) free(f->tensors[i].name);
+    for (size_t i = 0; i < f->part_count; i++) clip_torch_close(f->parts[i]);
+    free(f->parts);
     free(f->tensors);
     clip_pickle_finish(&f->pickle);
     clip_zip_close(&f->zip);
@@ -321,10 +325,45 @@ const clip_torch_tensor *clip_torch_find(const clip_torch_file *f, const char *n
     return NULL;
 }
 
+/* ---- several files as one --------------------------------------------------------------------------------------- */
+
+static clip_status join(clip_torch_file *f, clip_error *err)
+{
+    for (size_t i = 0; i < f->part_count; i++) f->room += f->parts[i]->count;
+    if (!(f->tensors = calloc(f->room + 1, sizeof *f->tensors))) return clip_fail(err, CLIP_E_MEMORY, "%s: out of memory", f->path);
+    for (size_t i = 0; i < f->part_count; f->count += f->parts[i++]->count)
+        memcpy(f->tensors + f->count, f->parts[i]->tensors, f->parts[i]->count * sizeof *f->tensors);
+    qsort(f->tensors, f->count, sizeof *f->tensors, by_name);
+    for (size_t i = 1; i < f->count; i++)
+        if (!by_name(&f->tensors[i - 1], &f->tensors[i])) return bad_tensor(f, &f->tensors[i], "is in two of the files", err);
+    return CLIP_OK;
+}
+
+clip_status clip_torch_join(const char *name, clip_torch_file **parts, size_t n, clip_torch_file **out, clip_error *err)
+{
+    clip_torch_file *f = calloc(1, sizeof *f);
+    if (f) f->parts = calloc(n + 1, sizeof *parts);
+    if (!f || !f->parts || !(f->path = strdup(name))) {
+        for (size_t i = 0; i < n; i++) clip_torch_close(parts[i]);
+        if (f) free(f->parts);
+        free(f);
+        return clip_fail(err, CLIP_E_MEMORY, "%s: out of memory", name);
+    }
+    memcpy(f->parts, parts, n * sizeof *parts);
+    f->part_count = n;
+    clip_status s = join(f, err);
+    if (s) clip_torch_close(f);
+    else *out = f;
+    return s;
+}
+
 /* ---- numbers ---------------------------------------------------------------------------------------------------- */
 
 clip_status clip_torch_verify(const clip_torch_file *f, clip_error *err)
 {
+    clip_status s = CLIP_OK;
+    for (size_t i = 0; i < f->part_count && !s; i++) s = clip_torch_verify(f->parts[i], err);
+    if (s) return s;
     for (size_t i = 0; i < f->zip.count; i++) {
         const clip_zip_entry *e = &f->zip.entries[i];
         if (!e->data || !e->crc || crc32_z(0, e->data, e->size) == e->crc) continue; /* 0: PyTorch was told to compute none */

@@ -31,16 +31,23 @@ CLIP_MUST_USE clip_status clip_torch_open(const char *path, clip_torch_file **ou
 CLIP_MUST_USE clip_status clip_torch_parse(const char *name, const uint8_t *bytes, size_t n, clip_torch_file **out, clip_error *err);
 void clip_torch_close(clip_torch_file *f);
 
+/* Several files as one; a name may occur once. Takes the n parts over, also when it fails. */
+CLIP_MUST_USE clip_status clip_torch_join(const char *name, clip_torch_file **parts, size_t n, clip_torch_file **out, clip_error *err);
+
+/* A model in several files beside each other: `json` is its NAME.bin.index.json, which lies at `path`. */
+CLIP_MUST_USE clip_status clip_torch_shards_open(const char *path, const char *json, size_t json_n, clip_torch_file **out,
+                                                 clip_error *err);
+
 const char *clip_torch_path(const clip_torch_file *f);
 size_t clip_torch_count(const clip_torch_file *f);
 const clip_torch_tensor *clip_torch_at(const clip_torch_file *f, size_t i); /* in order of name */
 const clip_torch_tensor *clip_torch_find(const clip_torch_file *f, const char *name); /* NULL when there is none */
 
-/* Whether it is a TorchScript archive, and then whether a class of it is called QuickGELU. */
+/* Whether it is a TorchScript archive, and then whether a class of it is called QuickGELU. Several files are none. */
 bool clip_torch_is_script(const clip_torch_file *f);
 bool clip_torch_has_quick_gelu(const clip_torch_file *f);
 
-/* The checksums of everything in the archive that has one. Reads the whole file. */
+/* The checksums of everything in the archive that has one. Reads all of it. */
 CLIP_MUST_USE clip_status clip_torch_verify(const clip_torch_file *f, clip_error *err);
 
 /* Numbers first..first+n of the tensor in the order of its shape, side by side into out: [n] of t->unit bytes. */

@@ -11,7 +11,8 @@
  *
  * Why not libzip or libarchive: PyTorch stores its numbers uncompressed so that they can be mapped, and what is needed is the
  * place where they lie. Neither library tells it; both would copy gigabytes through a buffer. The directory alone is believed,
- * because sizes in a local header may be left open (flag 8), and only as far as it agrees with the file's length. */
+ * because sizes in a local header may be left open (flag 8), and only as far as it agrees with the file's length; files may lie
+ * inside each other, but together they may not be larger than the archive, so that reading all of them is no endless work. */
 #include "engine/model/zip_read.h"
 
 #include <stdlib.h>
@@ -141,7 +142,12 @@ clip_status clip_zip_open(const char *name, const uint8_t *bytes, size_t n, clip
     if (s) return s;
     out->entries = calloc((size_t)r.entries + 1, sizeof *out->entries);
     if (!out->entries) return clip_fail(err, CLIP_E_MEMORY, "%s: out of memory", name);
-    for (uint64_t at = r.start; !s && out->count < r.entries; out->count++) s = read_entry(&r, &at, &out->entries[out->count]);
+    uint64_t at = r.start, all = 0;
+    for (; !s && out->count < r.entries; out->count++) {
+        s = read_entry(&r, &at, &out->entries[out->count]);
+        all += out->entries[out->count].size; /* each is at most the archive's, and they are few */
+        if (!s && all > n) s = broken(&r, "its files overlap");
+    }
     if (!s) qsort(out->entries, out->count, sizeof *out->entries, by_name);
     for (size_t i = 1; !s && i < out->count; i++)
         if (!by_name(&out->entries[i - 1], &out->entries[i])) s = broken(&r, "two files have one name");

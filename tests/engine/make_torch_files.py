@@ -3,7 +3,7 @@
 
 The models are those called import_* in tests/engine/models/ (make_reference.py), so what must come out of each file is known
 number by number. Needs what make_reference.py needs; none of it is needed to build, test or use clipsearch."""
-import os, warnings
+import json, os, warnings
 
 import torch
 from open_clip import CLIP
@@ -47,6 +47,16 @@ def write_seeds():
     torch.jit.script(torch.nn.Sequential(torch.nn.Linear(1, 1, dtype=torch.float32))).save(f"{seeds}/script")
 
 
+def write_shards(state):
+    """As transformers splits a model that is too large for one file: every second tensor in each of two."""
+    os.makedirs(path("shards"), exist_ok=True)
+    where = {name: f"pytorch_model-0000{1 + i % 2}-of-00002.bin" for i, name in enumerate(sorted(state))}
+    for file in set(where.values()):
+        torch.save({name: state[name].clone() for name in state if where[name] == file}, path("shards/" + file))
+    with open(path("shards/pytorch_model.bin.index.json"), "w") as f:
+        json.dump({"metadata": {"total_size": 1}, "weight_map": where}, f, indent=1)
+
+
 def main():
     os.makedirs(FOLDER, exist_ok=True)
     write_seeds()
@@ -62,6 +72,7 @@ def main():
     torch.save({"epoch": 3, "name": "a run", "state_dict": {"module." + k: v for k, v in quick.state_dict().items()},
                 "optimizer": adam.state_dict(), "loss": 0.25}, path("checkpoint_quick_f16.pt"))
     torch.save(reference.huggingface_model().to(torch.bfloat16).state_dict(), path("hf_bf16.bin"))
+    write_shards(reference.huggingface_model().to(torch.bfloat16).state_dict())
     few = {"logit_scale": torch.ones(())}
     torch.save(few, path("old_form.bin"), _use_new_zipfile_serialization=False)
     torch.save(few, path("not_clip.pt"))

@@ -44,7 +44,7 @@ static clip_model *import_good(const good *g, const char *as)
     clip_model *m = NULL;
     const char *dir = new_folder(as);
     snprintf(file, sizeof file, "%s/%s", TORCH_DIR, g->file);
-    if (clip_model_import(file, g->beside ? made_model(g->model) : NULL, dir, g->gelu, &err)) fail_msg("%s", err.text);
+    if (clip_model_import(file, g->beside ? made_model(g->model) : NULL, dir, g->gelu, NULL, &err)) fail_msg("%s", err.text);
     made_vocabulary(dir);
     if (clip_model_open(dir, &m, &err)) fail_msg("%s", err.text);
     return m;
@@ -97,7 +97,7 @@ static void near_pytorch(const char *model, const char *layer, const float *v)
 static void an_imported_model_is_the_one_that_was_saved(void **state)
 {
     const good *g = *state;
-    clip_model *m = import_good(g, g->file), *made;
+    clip_model *m = import_good(g, strchr(g->file, '/') ? "split" : g->file), *made;
     float images[2][MADE_IMAGES * 32], texts[2][MADE_TEXTS * 32];
     assert_int_equal(clip_model_open(made_model(g->model), &made, NULL), CLIP_OK);
     assert_true(m->config.dim <= 32 && m->config.dim == made->config.dim);
@@ -124,7 +124,7 @@ static void refused(const char *path, const char *beside, clip_gelu gelu, clip_s
     char as[32];
     clip_error err = {0};
     snprintf(as, sizeof as, "refused%d", turn++);
-    clip_status s = clip_model_import(path, beside, new_folder(as), gelu, &err);
+    clip_status s = clip_model_import(path, beside, new_folder(as), gelu, NULL, &err);
     if (s != want || !strstr(err.text, says))
         fail_msg("%s: %s, not %s: \"%s\" lacks \"%s\"", path, clip_status_name(s), clip_status_name(want), err.text, says);
     assert_non_null(strstr(err.text, path));
@@ -137,11 +137,30 @@ static void what_is_no_state_of_a_clip_is_refused(void **state)
         {"hf_bf16.bin", CLIP_E_UNSUPPORTED, "config.json is needed"}, {"old_form.bin", CLIP_E_UNSUPPORTED, "older than 1.6"},
         {"not_clip.pt", CLIP_E_UNSUPPORTED, "not a CLIP model"}, {"whole_module.pt", CLIP_E_UNSUPPORTED, "torch.nn.modules.linear.Linear"},
         {"absent.pt", CLIP_E_IO, "No such file"}, {".", CLIP_E_FORMAT, "not a regular file"},
+        {"absent.bin.index.json", CLIP_E_IO, "No such file"}, {"shards/pytorch_model.bin.index.json", CLIP_E_UNSUPPORTED, "config.json is needed"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char path[512];
         snprintf(path, sizeof path, "%s/%s", TORCH_DIR, bad[i].file);
         refused(path, NULL, CLIP_GELU_UNKNOWN, bad[i].status, bad[i].says);
+    }
+}
+
+/* Where nothing says what the pixels' mean and deviation are, that is told. */
+static void what_is_assumed_is_told(void **state)
+{
+    static const struct { const char *file; clip_gelu gelu; bool beside, assumed; } all[] = {
+        {"state_resnet_f16.pt", CLIP_GELU_QUICK, false, true}, {"script_quick_f16.pt", CLIP_GELU_UNKNOWN, false, false},
+        {"hf_bf16.bin", CLIP_GELU_UNKNOWN, true, false}, {"shards/pytorch_model.bin.index.json", CLIP_GELU_UNKNOWN, true, false},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        char path[512], as[32];
+        clip_error err = {0};
+        bool assumed = !all[i].assumed;
+        snprintf(path, sizeof path, "%s/%s", TORCH_DIR, all[i].file);
+        snprintf(as, sizeof as, "assumed%zu", i);
+        if (clip_model_import(path, all[i].beside ? made_model("hf_import_bf16") : NULL, new_folder(as), all[i].gelu, &assumed, &err)) fail_msg("%s", err.text);
+        assert_int_equal(assumed, all[i].assumed);
     }
 }
 
@@ -172,7 +191,7 @@ static void what_is_in_a_models_place_is_named(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char *path = write_bytes(bad[i].bytes, strlen(bad[i].bytes));
         clip_error err = {0};
-        assert_true(clip_model_import(path, NULL, new_folder(bad[i].says), CLIP_GELU_QUICK, &err));
+        assert_true(clip_model_import(path, NULL, new_folder(bad[i].says), CLIP_GELU_QUICK, NULL, &err));
         if (!strstr(err.text, bad[i].says)) fail_msg("\"%s\" lacks \"%s\"", err.text, bad[i].says);
         free(path);
     }
@@ -325,6 +344,23 @@ static void tensors_that_lie_are_refused(void **state)
     }
 }
 
+/* A header inside another file's bytes: each file ends where the archive's files do. */
+static void files_inside_each_other_are_refused(void **state)
+{
+    enum { INNER = 5000 };
+    size_t n;
+    uint8_t *inner = calloc(1, INNER), *zip, *at;
+    clip_torch_file *f = NULL;
+    clip_error err = {0};
+    zip = make_zip((part[]){{"x/data.pkl", "\x80\2}.", 4}, {"a", inner, INNER}, {"b", inner, INNER}}, 3, false, &n);
+    for (at = zip + n; memcmp(at, "PK\1\2", 4) || at[46] != 'a'; at--) continue; /* "a" now takes "b" in, and is as long as both */
+    at[20] = at[24] = 2 * INNER & 255, at[21] = at[25] = 2 * INNER >> 8;
+    assert_int_equal(clip_torch_parse("inside", zip, n, &f, &err), CLIP_E_FORMAT);
+    if (!strstr(err.text, "its files overlap")) fail_msg("%s", err.text);
+    free(zip);
+    free(inner);
+}
+
 /* ---- pickles ---- */
 
 static void pickles_that_would_run_something_are_refused(void **state)
@@ -398,9 +434,10 @@ int main(void)
         GOOD("script_quick_f16.pt", "import_quick_f16"), GOOD("trace_gelu_f32.pt", "import_gelu_f32"),
         GOOD("checkpoint_quick_f16.pt", "import_quick_f16", CLIP_GELU_QUICK), GOOD("state_resnet_f16.pt", "import_resnet_f16", CLIP_GELU_QUICK),
         GOOD("turned_gelu_f32.bin", "import_gelu_f32", CLIP_GELU_EXACT), GOOD("hf_bf16.bin", "hf_import_bf16", .beside = true),
+        GOOD("shards/pytorch_model.bin.index.json", "hf_import_bf16", .beside = true), cmocka_unit_test(what_is_assumed_is_told),
         cmocka_unit_test(what_is_no_state_of_a_clip_is_refused), cmocka_unit_test(what_is_in_a_models_place_is_named),
         cmocka_unit_test(a_cut_file_is_refused_wherever_it_is_cut), cmocka_unit_test(a_wrong_bit_is_found_by_its_checksum),
-        cmocka_unit_test(sizes_of_64_bits_are_read), cmocka_unit_test(tensors_that_lie_are_refused),
+        cmocka_unit_test(files_inside_each_other_are_refused), cmocka_unit_test(sizes_of_64_bits_are_read), cmocka_unit_test(tensors_that_lie_are_refused),
         cmocka_unit_test(pickles_that_would_run_something_are_refused), cmocka_unit_test(a_pickle_that_grows_without_end_is_stopped),
         cmocka_unit_test(modules_in_a_circle_are_left),
     };

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "engine/model/model.h"
+#include "engine/model/torch_file.h"
 #include "made_model.h"
 
 #define WHOLE "model.safetensors"
@@ -185,12 +186,111 @@ static void a_shard_that_is_cut_is_named(void **state)
     assert_refused(dir, CLIP_E_IO, "model-00002-of-00003.safetensors");
 }
 
+/* ---- PyTorch's -------------------------------------------------------------------------------------------------- */
+
+#define TORCH_INDEX "pytorch_model.bin.index.json"
+
+static const char *read_text(const char *path, size_t *n)
+{
+    static char text[1 << 16];
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    *n = fread(text, 1, sizeof text, f);
+    fclose(f);
+    return text;
+}
+
+static void torch_refused(const char *json, clip_status want, const char *says)
+{
+    clip_torch_file *f = NULL;
+    clip_error err = {0};
+    clip_status s = clip_torch_shards_open(path_in(TORCH_DIR "/shards", TORCH_INDEX), json, strlen(json), &f, &err);
+    if (s != want || !strstr(err.text, says)) fail_msg("%s, not %s: \"%s\" lacks \"%s\"", clip_status_name(s), clip_status_name(want), err.text, says);
+}
+
+static void a_split_file_of_pytorchs_is_the_whole_one(void **state)
+{
+    size_t n;
+    clip_torch_file *split, *whole;
+    clip_error err = {0};
+    const char *json = read_text(TORCH_DIR "/shards/" TORCH_INDEX, &n);
+    if (clip_torch_shards_open(TORCH_DIR "/shards/" TORCH_INDEX, json, n, &split, &err)) fail_msg("%s", err.text);
+    assert_int_equal(clip_torch_open(TORCH_DIR "/hf_bf16.bin", &whole, NULL), CLIP_OK);
+    assert_int_equal(clip_torch_count(split), clip_torch_count(whole));
+    for (size_t i = 0; i < clip_torch_count(whole); i++) {
+        const clip_torch_tensor *a = clip_torch_at(whole, i), *b = clip_torch_find(split, a->name);
+        assert_non_null(b);
+        assert_int_equal(a->count, b->count);
+        assert_memory_equal(a->first, b->first, (size_t)a->count * a->unit);
+    }
+    assert_int_equal(clip_torch_verify(split, NULL), CLIP_OK);
+    assert_false(clip_torch_is_script(split));
+    clip_torch_close(split);
+    clip_torch_close(whole);
+}
+
+static void an_index_of_pytorchs_that_lies_is_refused(void **state)
+{
+    torch_refused("{\"weight_map\":{\"a\":\"x.safetensors\"}}", CLIP_E_FORMAT, "in no file");
+    torch_refused("{\"weight_map\":{\"a\":\"../hf_bf16.bin\"}}", CLIP_E_FORMAT, "in no file");
+    torch_refused("{\"weight_map\":{\"a\":\"absent.bin\"}}", CLIP_E_IO, "absent.bin");
+    torch_refused("{\"weight_map\":{\"a\":\"pytorch_model-00001-of-00002.bin\"}}", CLIP_E_FORMAT, "tensor a is not in");
+    torch_refused("{\"weight_map\":{\"logit_scale\":\"pytorch_model-00001-of-00002.bin\"}}", CLIP_E_FORMAT, "lists 1 tensors");
+    torch_refused("{\"weight_map\":{}}", CLIP_E_FORMAT, "lists 0 tensors");
+    torch_refused("{\"weight_map\":7}", CLIP_E_FORMAT, "no weight_map");
+    torch_refused("", CLIP_E_FORMAT, TORCH_INDEX);
+}
+
+static void a_tensor_in_two_of_pytorchs_files_is_refused(void **state)
+{
+    clip_torch_file *parts[2], *joined = NULL;
+    clip_error err = {0};
+    for (int i = 0; i < 2; i++) assert_int_equal(clip_torch_open(TORCH_DIR "/shards/pytorch_model-00002-of-00002.bin", &parts[i], NULL), CLIP_OK);
+    assert_int_equal(clip_torch_join("x", parts, 2, &joined, &err), CLIP_E_FORMAT);
+    assert_non_null(strstr(err.text, "in two of the files"));
+}
+
+/* A wrong bit in any of the files is found. */
+static void every_files_checksums_are_compared(void **state)
+{
+    for (int which = 1; which <= 2; which++) {
+        char name[64], command[1024], dir[200], file[300];
+        clip_error err = {0};
+        clip_torch_file *f;
+        size_t n;
+        snprintf(name, sizeof name, "pytorch_model-0000%d-of-00002.bin", which);
+        snprintf(command, sizeof command, "rm -rf %s/bits && cp -r %s/shards %s/bits", made_folder(), TORCH_DIR, made_folder());
+        assert_int_equal(system(command), 0);
+        snprintf(dir, sizeof dir, "%s/bits", made_folder());
+        snprintf(file, sizeof file, "%s/%s", dir, name);
+        const char *json = read_text(path_in(dir, TORCH_INDEX), &n);
+        assert_int_equal(clip_torch_open(file, &f, NULL), CLIP_OK);
+        const clip_torch_tensor *t = clip_torch_at(f, 0);
+        FILE *out = fopen(file, "r+b");
+        char *bytes = malloc(1 << 20);
+        size_t length = fread(bytes, 1, 1 << 20, out);
+        char *at = memmem(bytes, length, t->first, (size_t)t->count * t->unit);
+        assert_non_null(at);
+        fseek(out, at - bytes, SEEK_SET);
+        fputc(*at ^ 1, out);
+        fclose(out);
+        clip_torch_close(f);
+        free(bytes);
+        assert_int_equal(clip_torch_shards_open(path_in(dir, TORCH_INDEX), json, n, &f, NULL), CLIP_OK);
+        assert_int_equal(clip_torch_verify(f, &err), CLIP_E_FORMAT);
+        assert_non_null(strstr(err.text, name));
+        clip_torch_close(f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_split_model_is_the_whole_one), cmocka_unit_test(each_file_counts_for_the_fingerprint),
         cmocka_unit_test(an_index_that_lies_is_refused),  cmocka_unit_test(a_tensor_in_two_files_is_refused),
         cmocka_unit_test(a_shard_that_is_cut_is_named),
+        cmocka_unit_test(a_split_file_of_pytorchs_is_the_whole_one), cmocka_unit_test(an_index_of_pytorchs_that_lies_is_refused),
+        cmocka_unit_test(a_tensor_in_two_of_pytorchs_files_is_refused), cmocka_unit_test(every_files_checksums_are_compared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,6 +17,7 @@ nothing_left() { [ -z "$(find "$models" -type f 2>/dev/null)" ] || fail_with "ex
     expect_status 0
     expect_output ""
     expect_in_stderr "clipsearch index --model script_quick_f16"
+    [[ "$stderr" != *"preprocess_cfg"* ]] || fail_with "expected no doubt about OpenAI's own form"
     [ "$(ls "$models/script_quick_f16" | sort | tr '\n' ' ')" = "merges.txt open_clip_config.json open_clip_model.safetensors vocab.json " ] ||
         fail_with "expected the model's files alone: $(ls "$models/script_quick_f16")"
     photo 1.jpg 1
@@ -48,6 +49,24 @@ nothing_left() { [ -z "$(find "$models" -type f 2>/dev/null)" ] || fail_with "ex
     expect_in_stderr "no name for a model"
 }
 
+@test "a model in several files is one, by its index or by its folder" {
+    mkdir folder
+    cp "$torch/shards/"* "$TESTS/engine/models/hf_import_bf16/"*config.json "$words/"* folder
+    try model import folder --name one
+    expect_status 0
+    [[ "$stderr" != *"preprocess_cfg"* ]] || fail_with "expected no word about what the configuration says"
+    try model import folder/pytorch_model.bin.index.json
+    expect_status 0
+    expect_in_stderr "folder is here"
+    cmp "$models/one/model.safetensors" "$models/folder/model.safetensors"
+    [ "$(ls "$models/one" | tr '\n' ' ')" = "config.json merges.txt model.safetensors preprocessor_config.json vocab.json " ] ||
+        fail_with "expected the model's files alone: $(ls "$models/one")"
+    rm folder/pytorch_model-00002-of-00002.bin
+    try model import folder --name two
+    expect_status 2
+    expect_in_stderr "pytorch_model-00002-of-00002.bin: No such file"
+}
+
 @test "what the file does not tell must be said" {
     try model import "$torch/checkpoint_quick_f16.pt" --tokenizer "$words"
     expect_status 2
@@ -55,6 +74,7 @@ nothing_left() { [ -z "$(find "$models" -type f 2>/dev/null)" ] || fail_with "ex
     nothing_left
     try model import "$torch/checkpoint_quick_f16.pt" --tokenizer "$words" --activation quickgelu
     expect_status 0
+    expect_in_stderr "change preprocess_cfg in $models/checkpoint_quick_f16/open_clip_config.json"
     grep -q '"quick_gelu": true' "$models/checkpoint_quick_f16/open_clip_config.json"
     try model import "$torch/checkpoint_quick_f16.pt" --tokenizer "$words" --activation gelu --name other
     expect_status 0

@@ -307,7 +307,7 @@ sharded() {
     done
 }
 
-@test "a repository with PyTorch's file alone is fetched and turned into safetensors" {
+@test "a repository with PyTorch's file alone, or several of them, is fetched and turned into safetensors" {
     rm -r "$hub/maker/tiny"
     mkdir "$hub/maker/tiny"
     cp "$TESTS/engine/models/hf_import_bf16/"*config.json "$TINY_MODEL/vocab.json" "$TINY_MODEL/merges.txt" "$hub/maker/tiny"
@@ -319,7 +319,15 @@ sharded() {
     [ ! -e "$models/maker/tiny/pytorch_model.bin" ] || fail_with "expected the file to be gone"
     try model info maker/tiny
     expect_status 0
+    cp "$models/maker/tiny/model.safetensors" whole.safetensors
     rm "$hub/maker/tiny/pytorch_model.bin"
+    cp "$TESTS/engine/torch/shards/"* "$hub/maker/tiny"
+    serve "pytorch_model-00002-of-00002.bin 1 break 5000"
+    try model pull --force hf:maker/tiny
+    expect_status 0
+    cmp whole.safetensors "$models/maker/tiny/model.safetensors"
+    [ -z "$(find "$models" -name 'pytorch_model*')" ] || fail_with "expected all of its files to be gone: $(find "$models")"
+    rm "$hub/maker/tiny/pytorch_model.bin.index.json"
     try model pull --force hf:maker/tiny
     expect_status 2
     expect_in_stderr "no weights"
