@@ -42,7 +42,7 @@ void *clip_aligned_alloc(size_t bytes)
 clip_status clip_dnn_create(clip_dnn **out, clip_error *err)
 {
     if (!clip_dnn_load())
-        return clip_fail(err, CLIP_E_INTERNAL, "oneDNN cannot be loaded: is libdnnl.so.%d installed?", DNNL_VERSION_MAJOR);
+        return clip_fail(err, CLIP_E_INTERNAL, "oneDNN cannot be loaded: is " CLIP_SONAME_DNNL " installed?");
     clip_dnn *d = calloc(1, sizeof *d);
     if (!d) return clip_fail(err, CLIP_E_MEMORY, "out of memory");
     if (dnnl_engine_create(&d->engine, dnnl_cpu, 0) != dnnl_success ||
@@ -78,14 +78,22 @@ dnnl_data_type_t clip_dnn_type(clip_type t)
 
 bool clip_md_make(clip_md *m, int dims, const dnnl_dim_t *size, clip_type type, const dnnl_dim_t *strides)
 {
-    static const dnnl_format_tag_t any = dnnl_format_tag_any;
+    if (!strides) return clip_md_make_tagged(m, dims, size, type, dnnl_format_tag_any);
 #if DNNL_VERSION_MAJOR >= 3
     m->d = NULL;
-    return (strides ? dnnl_memory_desc_create_with_strides(&m->d, dims, size, clip_dnn_type(type), strides)
-                    : dnnl_memory_desc_create_with_tag(&m->d, dims, size, clip_dnn_type(type), any)) == dnnl_success;
+    return dnnl_memory_desc_create_with_strides(&m->d, dims, size, clip_dnn_type(type), strides) == dnnl_success;
 #else
-    return (strides ? dnnl_memory_desc_init_by_strides(&m->d, dims, size, clip_dnn_type(type), strides)
-                    : dnnl_memory_desc_init_by_tag(&m->d, dims, size, clip_dnn_type(type), any)) == dnnl_success;
+    return dnnl_memory_desc_init_by_strides(&m->d, dims, size, clip_dnn_type(type), strides) == dnnl_success;
+#endif
+}
+
+bool clip_md_make_tagged(clip_md *m, int dims, const dnnl_dim_t *size, clip_type type, dnnl_format_tag_t tag)
+{
+#if DNNL_VERSION_MAJOR >= 3
+    m->d = NULL;
+    return dnnl_memory_desc_create_with_tag(&m->d, dims, size, clip_dnn_type(type), tag) == dnnl_success;
+#else
+    return dnnl_memory_desc_init_by_tag(&m->d, dims, size, clip_dnn_type(type), tag) == dnnl_success;
 #endif
 }
 

@@ -8,6 +8,14 @@
 
 #include "engine/lazy.h"
 
+/* What the library is called: the build asks the library itself; its own naming would be this. */
+#ifndef CLIP_SONAME_DNNL
+#define CLIP_TEXT_OF(x) #x
+#define CLIP_SONAME_OF(major) "libdnnl.so." CLIP_TEXT_OF(major)
+#define CLIP_SONAME_DNNL CLIP_SONAME_OF(DNNL_VERSION_MAJOR)
+#endif
+
+/* Version 3's list was tried with 3.2 (Intel's) and 3.7 (Debian 13's), on AVX2 alone. */
 #if DNNL_VERSION_MAJOR >= 3
 #define CLIP_DNN_OWN(X) \
     X(dnnl_convolution_forward_primitive_desc_create) X(dnnl_matmul_primitive_desc_create) \

@@ -35,6 +35,7 @@ dnnl_data_type_t clip_dnn_type(clip_type t);
 
 /* strides NULL: any order that oneDNN likes. */
 bool clip_md_make(clip_md *m, int dims, const dnnl_dim_t *size, clip_type type, const dnnl_dim_t *strides);
+bool clip_md_make_tagged(clip_md *m, int dims, const dnnl_dim_t *size, clip_type type, dnnl_format_tag_t tag);
 void clip_md_free(clip_md *m);
 size_t clip_md_bytes(const clip_md *m);
 
