@@ -49,7 +49,7 @@ static int meet_listed(run *r, const char *absolute) {
     }
     if (!S_ISREG(st.st_mode)) return 0;
     const indexer_file f = {.name = (char *)path, .size = st.st_size, .inode = st.st_ino,
-                            .mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec};
+                            .mtime_ns = indexer_mtime_ns(&st)};
     return run_meet(r, t, &f);
 }
 

@@ -29,6 +29,7 @@
  * A vector with a value that is not finite spoils its whole batch in the encoder's eyes: the batch is then encoded one
  * by one and only the culprit fails. */
 #include "indexer/pipeline.h"
+#include "indexer/walk.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -130,8 +131,7 @@ static void say(indexer_result *r, indexer_outcome o, const char *why) {
 
 static bool is_as_seen(int fd, const indexer_job *j) {
     struct stat st;
-    return !fstat(fd, &st) && st.st_size == j->size &&
-           (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec == j->mtime_ns;
+    return !fstat(fd, &st) && st.st_size == j->size && indexer_mtime_ns(&st) == j->mtime_ns;
 }
 
 /* An open file's bytes, all of them and of one moment. False: r says why not. */
@@ -143,7 +143,7 @@ static bool read_whole(flow *q, const indexer_job *j, indexer_result *r, uint8_t
         return false;
     }
     bool steady = is_as_seen(fd, j);
-    clip_status s = steady ? clip_file_read(fd, j->path, &q->p->limits, bytes, n, &e) : CLIP_OK;
+    clip_status s = steady ? clip_file_read(fd, "the file", &q->p->limits, bytes, n, &e) : CLIP_OK;
     if (s) say(r, s == CLIP_E_IO || s == CLIP_E_MEMORY ? INDEXER_UNREAD : INDEXER_BROKEN, e.text);
     steady = steady && is_as_seen(fd, j);
     if (!steady) say(r, INDEXER_UNREAD, "changed while it was being read: the next run takes it");

@@ -164,7 +164,7 @@ bool run_has_left(run *r, const store_photo *p) {
     struct stat st;
     if (!root) return false;
     if (fstatat(root->fd, p->path, &st, 0)) return errno == ENOENT || errno == ENOTDIR || errno == ELOOP;
-    return st.st_size != p->size || (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec != p->mtime_ns;
+    return st.st_size != p->size || indexer_mtime_ns(&st) != p->mtime_ns;
 }
 
 int run_find_like(run *r, const indexer_file *f, store_photo *like, bool *has_vector) {

@@ -11,6 +11,7 @@
  * Overlapping folders in one command are placed first, all of them, and then resolved again, because a wider folder
  * takes over the roots inside it; a folder inside another of the same command is dropped. */
 #include "indexer/targets.h"
+#include "indexer/walk.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -126,13 +127,15 @@ static int load_roots(finder *f) {
     if (!f->s) return 0;
     if (store_roots(f->s, &r, &n, &e)) return fail(f, "%s", e.text);
     f->t->roots = calloc(n ? n : 1, sizeof *f->t->roots);
-    for (size_t i = 0; i < n && f->t->roots; i++) {
+    bool ok = f->t->roots != NULL;
+    for (size_t i = 0; i < n && ok; i++) {
         indexer_root *to = &f->t->roots[f->t->n_roots++];
         *to = (indexer_root){.id = r[i].id, .path = strdup(r[i].path), .fd = open_root(r[i].path, r[i].photos),
                              .photos = r[i].photos};
+        ok = to->path != NULL;
     }
     store_roots_free(r, n);
-    return f->t->roots ? 0 : fail(f, "not enough memory");
+    return ok ? 0 : fail(f, "not enough memory");
 }
 
 const indexer_root *indexer_targets_root(const indexer_targets *t, int64_t id) {
@@ -179,7 +182,7 @@ static bool is_there(store *s, int64_t id, int fd) {
     struct stat st;
     if (store_photo_get(s, id, &p, &e)) return false;
     bool same = !fstatat(fd, p.path, &st, AT_SYMLINK_NOFOLLOW) && S_ISREG(st.st_mode) && st.st_size == p.size &&
-                (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec == p.mtime_ns;
+                indexer_mtime_ns(&st) == p.mtime_ns;
     store_photo_finish(&p);
     return same;
 }

@@ -10,15 +10,16 @@
  * dropped, which also ends every loop. Without links a tree cannot loop.
  *
  * Left out without being asked: hidden names, what systems keep beside photos (thumbnails, recycle bins), a folder
- * with a .nomedia file, and what .ignore files say. A name is bytes; nothing here minds what they are. */
+ * with a .nomedia file, and what .ignore files say; a folder whose .ignore cannot be read is left out whole, and told. A name is
+ * bytes; nothing here minds what they are. */
 #include "indexer/walk.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { IGNORE_FILE_MAX = 1 << 20 };
@@ -102,7 +103,8 @@ typedef struct walk {
 typedef struct listing {     /* what one folder holds */
     names folders, links;    /* paths below the root */
     indexer_file *files; size_t n_files, room;
-    bool has_ignore, has_nomedia;
+    bool has_nomedia;
+    int problem;             /* errno of a name that could not be looked at */
 } listing;
 
 static void drop_files(listing *l) {
@@ -160,7 +162,7 @@ static bool add_file(listing *l, char *name, const struct stat *st) {
     char *own = strdup(name);
     if (!own) return false;
     l->files[l->n_files++] = (indexer_file){.name = own, .size = st->st_size, .inode = st->st_ino,
-        .mtime_ns = (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec};
+        .mtime_ns = indexer_mtime_ns(st)};
     return true;
 }
 
@@ -171,7 +173,10 @@ static bool look_at(walk *w, int fd, const char *folder, char *name, const index
     bool link = false;
     if (!strcmp(name, ".nomedia")) l->has_nomedia = true;
     if (name[0] == '.' && !o->hidden) return true;
-    if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW)) return true; /* gone since the names were read */
+    if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW)) {
+        if (errno != ENOENT) l->problem = errno; /* else gone since the names were read */
+        return true;
+    }
     if (S_ISLNK(st.st_mode)) {
         if (!o->follow_symlinks || fstatat(fd, name, &st, 0)) return true; /* dangling, or a loop of links */
         link = true;
@@ -190,29 +195,45 @@ static bool look_at(walk *w, int fd, const char *folder, char *name, const index
     return add_file(l, name, &st);
 }
 
-/* The rules of the folder at `path`: its own .ignore on top of `above`. NULL: no memory. */
+/* The bytes of a folder's ignore file, allocated; NULL and *n 0 when it has none. 0 or errno. */
+static int read_ignore(int fd, char **text, size_t *n) {
+    int f = openat(fd, ".ignore", O_RDONLY | O_NONBLOCK | O_CLOEXEC), problem = 0;
+    struct stat st;
+    *text = NULL; *n = 0;
+    if (f < 0) return errno == ENOENT ? 0 : errno;
+    ssize_t got = 1;
+    if (!fstat(f, &st) && S_ISREG(st.st_mode) && !(*text = malloc(IGNORE_FILE_MAX + 1))) problem = ENOMEM;
+    while (*text && got > 0 && *n <= IGNORE_FILE_MAX && (got = read(f, *text + *n, IGNORE_FILE_MAX + 1 - *n)) > 0) *n += (size_t)got;
+    if (got < 0) problem = errno;
+    else if (*n > IGNORE_FILE_MAX) problem = EFBIG;
+    close(f);
+    return problem;
+}
+
+/* The rules of the folder at `path`: its own .ignore on top of `above`. NULL: no memory, or a .ignore that cannot be read, which is
+ * told; for what it leaves out nobody knows then. */
 static indexer_ignore *rules_of(walk *w, int fd, const char *path, const indexer_ignore *above) {
     indexer_ignore *rules = indexer_ignore_create(above, *path ? strlen(path) + 1 : 0);
-    int f = rules ? openat(fd, ".ignore", O_RDONLY | O_NONBLOCK | O_CLOEXEC) : -1;
-    struct stat st;
-    if (f < 0) return rules;
-    char *text = !fstat(f, &st) && S_ISREG(st.st_mode) ? malloc(IGNORE_FILE_MAX) : NULL;
-    ssize_t n = 0, got = 1;
-    while (text && n < IGNORE_FILE_MAX && (got = read(f, text + n, (size_t)(IGNORE_FILE_MAX - n))) > 0) n += got;
-    bool ok = !text || indexer_ignore_add_text(rules, text, (size_t)n);
+    char *text = NULL, why[128];
+    size_t n = 0;
+    int problem = rules ? read_ignore(fd, &text, &n) : ENOMEM;
+    if (!problem && !indexer_ignore_add_text(rules, text, n)) problem = ENOMEM;
     free(text);
-    close(f);
-    if (ok) return rules;
+    if (!problem) return rules;
     indexer_ignore_destroy(rules);
+    snprintf(why, sizeof why, "its .ignore: %s", strerror(problem));
+    if (problem == ENOMEM) w->end = INDEXER_WALK_MEMORY;
+    else w->o->unreadable(path, why, w->o->ctx);
     return NULL;
 }
 
+/* False: no memory. */
 static bool fill_listing(walk *w, int fd, const char *path, const indexer_ignore *rules, listing *l) {
     names all = {0};
-    int problem = read_names(fd, &all);
-    bool ok = problem != ENOMEM;
-    if (problem && ok) w->o->unreadable(path, strerror(problem), w->o->ctx);
+    l->problem = read_names(fd, &all);
+    bool ok = l->problem != ENOMEM;
     for (size_t i = 0; i < all.n && ok; i++) ok = look_at(w, fd, path, all.items[i], rules, l);
+    if (l->problem && ok) w->o->unreadable(path, strerror(l->problem), w->o->ctx);
     names_finish(&all);
     return ok;
 }
@@ -239,7 +260,7 @@ static void walk_folder(walk *w, const char *path, bool through_link, const inde
     if (fd < 0) return;
     indexer_ignore *rules = rules_of(w, fd, path, above);
     bool ok = rules && fill_listing(w, fd, path, rules, &l);
-    if (!ok) w->end = INDEXER_WALK_MEMORY;
+    if (rules && !ok) w->end = INDEXER_WALK_MEMORY;
     if (ok && l.has_nomedia && w->o->nomedia) w->o->nomedia(path, w->o->ctx);
     if (ok && !l.has_nomedia) {
         indexer_folder f = {.fd = fd, .path = path, .files = l.files, .n = l.n_files};
@@ -269,9 +290,9 @@ static void walk_from(walk *w, const char *path, size_t done, bool through_link,
     int fd = openat(w->o->root_fd, *part ? part : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     indexer_ignore *rules = fd < 0 ? indexer_ignore_create(above, done) : rules_of(w, fd, part, above);
     const char *slash = strchr(path + done, '/');
+    if (fd < 0 && !rules) w->end = INDEXER_WALK_MEMORY;
     if (fd >= 0) close(fd);
     if (rules) walk_from(w, path, slash ? (size_t)(slash - path) + 1 : n, through_link, rules);
-    else w->end = INDEXER_WALK_MEMORY;
     indexer_ignore_destroy(rules);
     free(part);
 }

@@ -7,6 +7,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
+
+/* Nanoseconds since 1970; a time that 64 bits do not hold wraps round, so that it still differs from most others. */
+static inline int64_t indexer_mtime_ns(const struct stat *st) {
+    return (int64_t)((uint64_t)st->st_mtim.tv_sec * 1000000000u + (uint64_t)st->st_mtim.tv_nsec);
+}
 
 typedef struct indexer_file { /* a regular file */
     char *name;
@@ -33,7 +39,8 @@ typedef struct indexer_walk_options {
     bool hidden, follow_symlinks;
     indexer_visited *visited;                /* needed when following symbolic links */
     bool (*folder)(const indexer_folder *f, void *ctx);              /* false: stop the walk */
-    void (*unreadable)(const char *path, const char *why, void *ctx); /* a folder, or an ignore file */
+    /* A folder of which nothing or not all could be read, once; without its ignore file nothing below it is walked. */
+    void (*unreadable)(const char *path, const char *why, void *ctx);
     void (*nomedia)(const char *path, void *ctx);                     /* a folder left out by its .nomedia; may be NULL */
     void *ctx;
 } indexer_walk_options;

@@ -3,6 +3,7 @@
  * The engine here is a stubborn one: a "photo" is JPEG's first bytes and then a number; its row holds the number, its
  * vector too. Some numbers cannot be decoded, some cannot be encoded. */
 #include "indexer/pipeline.h"
+#include "indexer/walk.h"
 #include "scratch.h"
 
 #include <math.h>
@@ -38,7 +39,7 @@ static void photo(world *w, int number) {
     snprintf(path, sizeof path, "%s", w->names[w->n]);
     assert_int_equal(stat(at(path), &st), 0);
     w->sizes[w->n] = st.st_size;
-    w->mtimes[w->n++] = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+    w->mtimes[w->n++] = indexer_mtime_ns(&st);
 }
 
 static clip_status to_row(void *ctx, const uint8_t *bytes, size_t n, const clip_limits *l, uint8_t *row, clip_photo *info, clip_error *err) {
@@ -196,7 +197,7 @@ static void what_is_no_picture_is_told_in_plain_words(void **state) {
     for (int i = 0; i < 2; i++) {
         stat(at(w->names[i]), &st);
         w->sizes[i] = st.st_size;
-        w->mtimes[i] = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+        w->mtimes[i] = indexer_mtime_ns(&st);
     }
     assert_int_equal(go(w, (indexer_pipeline){0}, NULL), INDEXER_PIPELINE_DONE);
     assert_int_equal(w->outcome[0], INDEXER_BROKEN);
@@ -272,9 +273,10 @@ static void a_file_above_the_limit_is_refused_unread(void **state) {
     struct stat st;
     stat(at("0.jpg"), &st);
     w->sizes[0] = st.st_size;
-    w->mtimes[0] = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+    w->mtimes[0] = indexer_mtime_ns(&st);
     assert_int_equal(go(w, (indexer_pipeline){.limits = {.max_bytes = 1000}}, NULL), INDEXER_PIPELINE_DONE);
     assert_int_equal(w->outcome[0], INDEXER_BROKEN);
+    assert_null(strstr(w->reason[0], "0.jpg")); /* its name is told with the reason, and need not be UTF-8 as a reason must */
     assert_int_equal(w->outcome[1], INDEXER_ENCODED);
 }
 

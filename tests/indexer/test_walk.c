@@ -150,6 +150,49 @@ static void an_unreadable_folder_is_told(void **state) {
     assert_string_equal(unreadable, "shut|");
 }
 
+/* Its names can be read, and nothing else of it. */
+static void a_folder_that_may_not_be_entered_is_told(void **state) {
+    bool root = !geteuid();
+    if (root) assert_int_equal(chown(scratch, 65534, 65534) || seteuid(65534), 0);
+    put_text("listed/a.jpg", ""); put_text("listed/b.jpg", ""); put_text("c.jpg", "");
+    assert_int_equal(chmod(at("listed"), 0444), 0);
+    walk((indexer_walk_options){0});
+    chmod(at("listed"), 0700);
+    if (root) assert_int_equal(seteuid(0), 0);
+    assert_string_equal(met, "c.jpg|");
+    assert_string_equal(unreadable, "listed|");
+}
+
+/* What it leaves out might be what nobody may see. */
+static void a_folder_whose_ignore_file_cannot_be_read_is_left_out(void **state) {
+    put_text("in/a.jpg", ""); put_text("in/deep/b.jpg", ""); put_text("c.jpg", ""); put_text("none/.ignore/d.jpg", "");
+    assert_int_equal(symlink(".ignore", at("in/.ignore")), 0); /* a link to itself */
+    walk((indexer_walk_options){.hidden = true});
+    assert_string_equal(met, "c.jpg|none/.ignore/d.jpg|");
+    assert_string_equal(unreadable, "in|");
+    walk((indexer_walk_options){.prefix = "in/deep"});
+    assert_string_equal(met, "");
+    assert_string_equal(unreadable, "in|");
+    unlink(at("in/.ignore"));
+    put_text("in/.ignore", "deep");
+    walk((indexer_walk_options){0});
+    assert_string_equal(met, "c.jpg|in/a.jpg|");
+    assert_int_equal(truncate(at("in/.ignore"), (1 << 20) + 1), 0);
+    walk((indexer_walk_options){0});
+    assert_string_equal(met, "c.jpg|");
+    assert_string_equal(unreadable, "in|");
+}
+
+/* Of a clock gone wrong; a sanitizer looks on. */
+static void times_that_64_bits_do_not_hold_do_no_harm(void **state) {
+    struct stat st;
+    put_text("a.jpg", "");
+    if (utimensat(AT_FDCWD, at("a.jpg"), (struct timespec[]){{1, 0}, {(time_t)10000000000, 5}}, 0) || stat(at("a.jpg"), &st)) return;
+    walk((indexer_walk_options){0});
+    assert_string_equal(met, "a.jpg|");
+    if (st.st_mtim.tv_sec == 10000000000) assert_int_equal((uint64_t)indexer_mtime_ns(&st), 10000000000000000005u);
+}
+
 /* Makes `depth` folders called `name` one inside the other, with deep.jpg at `at_depth`, and removes them. */
 static void nest(const char *name, int depth, int at_depth) {
     int fd = open_scratch();
@@ -205,7 +248,8 @@ int main(void) {
         T(a_folder_with_nomedia_is_left_out_whole), T(ignore_files_rule_below_them),
         T(an_exclude_cannot_be_taken_back_by_an_ignore_file), T(symbolic_links_are_passed_over),
         T(followed_links_end_and_prefer_real_folders), T(pipes_and_sockets_are_no_files), T(a_pipe_named_ignore_does_not_hang),
-        T(an_unreadable_folder_is_told), T(a_tree_deeper_than_files_may_be_open_is_walked),
+        T(an_unreadable_folder_is_told), T(a_folder_that_may_not_be_entered_is_told),
+        T(a_folder_whose_ignore_file_cannot_be_read_is_left_out), T(times_that_64_bits_do_not_hold_do_no_harm), T(a_tree_deeper_than_files_may_be_open_is_walked),
         T(a_path_longer_than_paths_may_be_is_told), T(a_walk_stops_when_told),
     };
     return cmocka_run_group_tests_name("walk", tests, NULL, NULL);
