@@ -22,7 +22,7 @@
 /* Measured with 640 dimensions on two cores: a vector read from the database costs 0.4 microseconds (0.55 when it is newer than
  * the file), one in the file 0.1 for a fresh process, and a file 2 to 3 milliseconds for looking up its candidates. So a file
  * pays from about 9,000 vectors on. Below a part of 25,000 (8 MB, 2.5 ms) a second thread gains little. */
-cache_rules cache_rule = {.loose_max = 10000, .part_min = 25000};
+cache_rules cache_rule = {.loose_max = 10000, .part_min = 25000, .chunk_bytes = 1 << 20};
 
 char *cache_file_path(const store *s, int64_t model_id, int64_t generation)
 {
@@ -124,57 +124,6 @@ void cache_front_make(uint8_t front[CACHE_FRONT], const store_model *m, const ca
     memcpy(front + 40, m->fingerprint, 32);
 }
 
-typedef struct opening {
-    cache *c;
-    int fd;
-    uint8_t front[CACHE_FRONT];                     /* as it must be */
-    uint8_t digest[(CACHE_PARTS_MAX + 1) * 16];     /* of the front with the ids, then of each part */
-    bool ok[CACHE_PARTS_MAX + 1], no_memory[CACHE_PARTS_MAX + 1];
-} opening;
-
-static void read_ids(opening *o)
-{
-    cache *c = o->c;
-    uint8_t front[CACHE_FRONT];
-    c->ids = malloc(8 * (size_t)c->row.count);
-    cache_stream *s = c->ids ? cache_stream_open(o->fd, 0, cache_part_at(c->row.count, c->dim, c->parts, 0)) : NULL;
-    o->no_memory[0] = !s;
-    if (!s) return;
-    bool read = fread(front, CACHE_FRONT, 1, cache_stream_file(s)) == 1 &&
-                fread(c->ids, 8, (size_t)c->row.count, cache_stream_file(s)) == (size_t)c->row.count;
-    o->ok[0] = cache_stream_close(s, o->digest) && read && !memcmp(front, o->front, CACHE_FRONT);
-}
-
-static bool head_passes(int fd, int64_t at, int dim, int64_t count, bool *no_memory)
-{
-    size_t n = vec_head_bytes(dim);
-    uint8_t *head = malloc(n);
-    *no_memory = !head;
-    bool ok = head && pread(fd, head, n, at) == (ssize_t)n && vec_head_check(head, dim, count);
-    free(head);
-    return ok;
-}
-
-static void read_part(opening *o, int i)
-{
-    cache *c = o->c;
-    int64_t n = c->row.count, count = cache_first(n, c->parts, i + 1) - cache_first(n, c->parts, i);
-    int64_t at = cache_part_at(n, c->dim, c->parts, i);
-    if (!head_passes(o->fd, at, c->dim, count, &o->no_memory[i + 1])) return;
-    cache_stream *s = cache_stream_open(o->fd, at, cache_part_at(n, c->dim, c->parts, i + 1) - at);
-    o->no_memory[i + 1] = !s;
-    if (!s) return;
-    store_status st = vec_part_read(cache_stream_file(s), o->fd, at, c->dim, count, &c->part[i], NULL);
-    o->no_memory[i + 1] = st == STORE_E_MEMORY;
-    o->ok[i + 1] = cache_stream_close(s, o->digest + 16 * (i + 1)) && !st;
-}
-
-static void open_task(void *ctx, int i)
-{
-    if (i) read_part(ctx, i - 1);
-    else read_ids(ctx);
-}
-
 static store_status doubtful(cache_doubt *d, const char *path, const char *why)
 {
     snprintf(d->why, sizeof d->why, "%.120s: %.70s", path, why);
@@ -190,44 +139,35 @@ static bool figures_agree(const cache *c, int fd)
            S_ISREG(f.st_mode) && f.st_size == r->bytes;
 }
 
-static store_status read_file(cache *c, int fd, const char *path, const store_model *m, bool *sound, cache_doubt *doubt,
-                              store_error *err)
-{
-    if (!figures_agree(c, fd)) return doubtful(doubt, path, "its length is not what the library says");
-    opening o = {.c = c, .fd = fd};
-    uint8_t hash[16];
-    cache_front_make(o.front, m, &c->row);
-    cache_parallel(c->parts + 1, open_task, &o);
-    *sound = true;
-    for (int i = 0; i <= c->parts; i++) {
-        if (o.no_memory[i]) return store_no_memory(err);
-        *sound = *sound && o.ok[i];
-    }
-    cache_digest(o.digest, 16 * (size_t)(c->parts + 1), hash);
-    *sound = *sound && !memcmp(hash, c->row.hash, 16);
-    return *sound ? STORE_OK : doubtful(doubt, path, "its contents are not what the library says");
-}
-
 void cache_close(cache *c)
 {
     if (!c) return;
-    for (int i = 0; i < c->parts; i++) vec_part_close(c->part[i]);
+    close(c->fd);
     free(c->ids);
+    free(c->path);
     free(c);
 }
 
 store_status cache_open_fd(int fd, const char *path, const store_model *m, const cache_row *r, cache **out, cache_doubt *doubt,
                            store_error *err)
 {
-    bool sound = false;
     *out = NULL;
     cache *c = malloc(sizeof *c);
-    if (!c) return store_no_memory(err);
-    *c = (cache){.model_id = m->id, .dim = m->dim, .parts = cache_parts(r->count), .row = *r};
-    store_status st = read_file(c, fd, path, m, &sound, doubt, err);
-    if (sound && !st) *out = c;
-    else cache_close(c);
-    return st;
+    char *name = strdup(path);
+    if (!c || !name) {
+        free(c);
+        free(name);
+        close(fd);
+        return store_no_memory(err);
+    }
+    *c = (cache){.model_id = m->id, .dim = m->dim, .parts = cache_parts(r->count), .fd = fd, .path = name, .row = *r};
+    cache_front_make(c->front, m, r);
+    if (figures_agree(c, fd)) {
+        *out = c;
+        return STORE_OK;
+    }
+    cache_close(c);
+    return doubtful(doubt, path, "its length is not what the library says");
 }
 
 static store_status open_row(store *s, const store_model *m, const cache_row *r, cache **out, cache_doubt *doubt,
@@ -238,7 +178,6 @@ static store_status open_row(store *s, const store_model *m, const cache_row *r,
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     doubt->gone = fd < 0 && errno == ENOENT;
     store_status st = fd < 0 ? doubtful(doubt, path, strerror(errno)) : cache_open_fd(fd, path, m, r, out, doubt, err);
-    if (fd >= 0) close(fd);
     free(path);
     return st;
 }
@@ -259,23 +198,178 @@ store_status cache_open(store *s, const store_model *m, cache **out, cache_doubt
     return st;
 }
 
-/* ---- searching --------------------------------------------------------------------------------------------------- */
-
-typedef struct finding {
-    const cache *c;
-    const float *query;
-    size_t want, found[CACHE_PARTS_MAX];
-    float *scores;       /* [parts][want] */
-    int64_t *places;     /* [parts][want] */
-    store_status st[CACHE_PARTS_MAX];
-} finding;
-
-static void find_task(void *ctx, int i)
+store_status cache_open_sound(store *s, const store_model *m, cache **out, cache_doubt *doubt, store_error *err)
 {
-    finding *f = ctx;
-    f->st[i] = vec_part_search(f->c->part[i], f->query, f->want, f->scores + (size_t)i * f->want,
-                               f->places + (size_t)i * f->want, &f->found[i], NULL);
+    bool sound = true;
+    store_status st = cache_open(s, m, out, doubt, err);
+    if (!st && *out) st = cache_verify(*out, &sound, doubt, err);
+    if (!st && sound) return STORE_OK;
+    cache_close(s->cache);
+    *out = s->cache = NULL;
+    return st;
 }
+
+/* ---- one pass over the file -------------------------------------------------------------------------------------- */
+
+/* The file is read anew in every search, chunk by chunk into memory that the processor's cache still holds when the chunk is
+ * hashed and searched. Mapping its pages instead, which was done before, copies nothing but takes the kernel longer than
+ * copying (a page's entry, its count in two places, and both again at the end), keeps all of it resident, and dies of a file
+ * that another program cuts short. 1,000,000 vectors of 640: see RESULTS.md. */
+typedef struct pass {
+    cache *c;
+    const float *query;                   /* [dim]; NULL: the file is only compared with its checksum */
+    size_t want;
+    candidate *best[CACHE_PARTS_MAX];     /* [want] of each part, best first; the id is the place in the file */
+    size_t found[CACHE_PARTS_MAX];
+    uint8_t digest[(CACHE_PARTS_MAX + 1) * 16]; /* of the front with the ids, then of each part */
+    store_status st[CACHE_PARTS_MAX + 1]; /* STORE_E_CORRUPT: the file is not what it should be */
+} pass;
+
+static int64_t first_of(const cache *c, int i) { return cache_first(c->row.count, c->parts, i); }
+
+/* No photo twice; that they also belong to photos is seen when they are looked up. */
+static bool are_ascending(const int64_t *ids, size_t n)
+{
+    bool ok = true;
+    for (size_t i = 1; i < n; i++) ok &= ids[i - 1] < ids[i];
+    return ok;
+}
+
+static store_status read_ids(pass *p)
+{
+    cache *c = p->c;
+    uint8_t front[CACHE_FRONT];
+    size_t n = (size_t)c->row.count;
+    int64_t *ids = malloc(8 * n);
+    cache_stream *s = ids ? cache_stream_open(c->fd, 0, cache_part_at(c->row.count, c->dim, c->parts, 0)) : NULL;
+    bool ok = s && cache_stream_read(s, front, CACHE_FRONT) && cache_stream_read(s, ids, 8 * n);
+    if (s) ok = cache_stream_close(s, p->digest) && ok && !memcmp(front, c->front, CACHE_FRONT) && are_ascending(ids, n);
+    if (ok && !c->ids) c->ids = ids;
+    else free(ids);
+    return ok ? STORE_OK : s ? STORE_E_CORRUPT : STORE_E_MEMORY;
+}
+
+/* What searching a part needs for itself. */
+typedef struct part_desk {
+    candidate *best, *merged;    /* [want] */
+    float *scores;               /* [want] of a chunk */
+    int64_t *places;             /* [want] */
+    size_t n;                    /* of best */
+} part_desk;
+
+static bool desk_make(part_desk *d, size_t want)
+{
+    *d = (part_desk){malloc(want * sizeof *d->best), malloc(want * sizeof *d->best), malloc(want * sizeof *d->scores),
+                     malloc(want * sizeof *d->places), 0};
+    return d->best && d->merged && d->scores && d->places;
+}
+
+static void desk_free(part_desk *d)
+{
+    free(d->best);
+    free(d->merged);
+    free(d->scores);
+    free(d->places);
+}
+
+/* Both are in order. */
+static void merge(part_desk *d, size_t found, int64_t first, size_t want)
+{
+    size_t n = 0, a = 0, b = 0;
+    while (n < want && (a < d->n || b < found)) {
+        bool old = b == found || (a < d->n && d->best[a].score >= d->scores[b]);
+        d->merged[n++] = old ? d->best[a] : (candidate){first + d->places[b], d->scores[b]};
+        if (old) a++;
+        else b++;
+    }
+    candidate *swap = d->best;
+    d->best = d->merged;
+    d->merged = swap;
+    d->n = n;
+}
+
+/* `count` vectors, the first of which is number `first` of the file. */
+static store_status search_chunk(const pass *p, cache_stream *s, uint8_t *head, int64_t first, int64_t count, part_desk *d)
+{
+    vec_part *part = NULL;
+    size_t found = 0, n = vec_head_bytes(p->c->dim);
+    vec_head_resize(head, p->c->dim, count);
+    FILE *f = cache_stream_file(s, head, n, (int64_t)vec_code_bytes(p->c->dim, count));
+    store_status st = vec_part_read(f, p->c->dim, count, &part, NULL);
+    if (st) return st == STORE_E_MEMORY ? st : STORE_E_CORRUPT;
+    st = vec_part_search(part, p->query, p->want, d->scores, d->places, &found, NULL);
+    if (!st) merge(d, found, first, p->want);
+    vec_part_close(part);
+    return st;
+}
+
+static int64_t chunk_vectors(int dim)
+{
+    int64_t blocks = (int64_t)(cache_rule.chunk_bytes / vec_code_bytes(dim, VEC_BLOCK));
+    return VEC_BLOCK * (blocks < 1 ? 1 : blocks);
+}
+
+static store_status search_part(pass *p, int i, cache_stream *s, uint8_t *head)
+{
+    part_desk d;
+    store_status st = desk_make(&d, p->want) ? STORE_OK : STORE_E_MEMORY;
+    int64_t end = first_of(p->c, i + 1), step = chunk_vectors(p->c->dim);
+    for (int64_t at = first_of(p->c, i); at < end && !st; at += step)
+        st = search_chunk(p, s, head, at, at + step < end ? step : end - at, &d);
+    p->best[i] = d.best;
+    p->found[i] = d.n;
+    d.best = NULL;
+    desk_free(&d);
+    return st;
+}
+
+static store_status read_part(pass *p, int i)
+{
+    cache *c = p->c;
+    int64_t at = cache_part_at(c->row.count, c->dim, c->parts, i), count = first_of(c, i + 1) - first_of(c, i);
+    size_t n = vec_head_bytes(c->dim);
+    uint8_t *head = malloc(n);
+    cache_stream *s = head ? cache_stream_open(c->fd, at, cache_part_at(c->row.count, c->dim, c->parts, i + 1) - at) : NULL;
+    store_status st = STORE_E_MEMORY;
+    if (s) st = cache_stream_read(s, head, n) && vec_head_check(head, c->dim, count) ? STORE_OK : STORE_E_CORRUPT;
+    if (!st && p->query) st = search_part(p, i, s, head);
+    if (s && !cache_stream_close(s, p->digest + 16 * (i + 1)) && !st) st = STORE_E_CORRUPT;
+    free(head);
+    return st;
+}
+
+static void pass_task(void *ctx, int i)
+{
+    pass *p = ctx;
+    p->st[i] = i ? read_part(p, i - 1) : read_ids(p);
+}
+
+/* All of it; *sound stays false where the file is not the library's. */
+static store_status pass_run(pass *p, bool *sound, cache_doubt *doubt, store_error *err)
+{
+    cache *c = p->c;
+    uint8_t hash[16];
+    *sound = false;
+    cache_parallel(c->parts + 1, pass_task, p);
+    for (int i = 0; i <= c->parts; i++) {
+        if (p->st[i] == STORE_E_MEMORY) return store_no_memory(err);
+        if (p->st[i] == STORE_E_CORRUPT) return doubtful(doubt, c->path, "its contents are not what the library says");
+    }
+    cache_digest(p->digest, 16 * (size_t)(c->parts + 1), hash);
+    *sound = !memcmp(hash, c->row.hash, 16);
+    if (!*sound) return doubtful(doubt, c->path, "its contents are not what the library says");
+    for (int i = 0; i <= c->parts; i++)
+        if (p->st[i]) return store_fail(err, p->st[i], "the search index of model %lld cannot be searched", (long long)c->model_id);
+    return STORE_OK;
+}
+
+store_status cache_verify(cache *c, bool *sound, cache_doubt *doubt, store_error *err)
+{
+    pass p = {.c = c};
+    return pass_run(&p, sound, doubt, err);
+}
+
+/* ---- searching --------------------------------------------------------------------------------------------------- */
 
 static int best_first(const void *a, const void *b)
 {
@@ -284,37 +378,29 @@ static int best_first(const void *a, const void *b)
     return (x->id > y->id) - (x->id < y->id);
 }
 
-static store_status gather(const finding *f, candidate *out, size_t *found, store_error *err)
+static store_status gather(const pass *p, candidate *out, size_t *found, store_error *err)
 {
-    const cache *c = f->c;
-    candidate *all = malloc((size_t)c->parts * f->want * sizeof *all);
+    const cache *c = p->c;
+    candidate *all = malloc((size_t)c->parts * p->want * sizeof *all);
     if (!all) return store_no_memory(err);
     size_t n = 0;
     for (int i = 0; i < c->parts; i++)
-        for (size_t j = 0; j < f->found[i]; j++) {
-            size_t at = (size_t)i * f->want + j;
-            all[n++] = (candidate){c->ids[cache_first(c->row.count, c->parts, i) + f->places[at]], f->scores[at]};
-        }
+        for (size_t j = 0; j < p->found[i]; j++) all[n++] = (candidate){c->ids[p->best[i][j].id], p->best[i][j].score};
     qsort(all, n, sizeof *all, best_first);
-    *found = n < f->want ? n : f->want;
+    *found = n < p->want ? n : p->want;
     memcpy(out, all, *found * sizeof *out);
     free(all);
     return STORE_OK;
 }
 
-store_status cache_find(const cache *c, const float *query, size_t want, candidate *out, size_t *found, store_error *err)
+store_status cache_find(cache *c, const float *query, size_t want, candidate *out, size_t *found, bool *sound, cache_doubt *doubt,
+                        store_error *err)
 {
-    finding f = {.c = c, .query = query, .want = want};
+    pass p = {.c = c, .query = query, .want = want};
     *found = 0;
-    f.scores = malloc((size_t)c->parts * want * sizeof *f.scores);
-    f.places = malloc((size_t)c->parts * want * sizeof *f.places);
-    store_status st = f.scores && f.places ? STORE_OK : store_no_memory(err);
-    if (!st) cache_parallel(c->parts, find_task, &f);
-    for (int i = 0; i < c->parts && !st; i++)
-        if (f.st[i]) st = store_fail(err, f.st[i], "the search index of model %lld cannot be searched", (long long)c->model_id);
-    if (!st) st = gather(&f, out, found, err);
-    free(f.scores);
-    free(f.places);
+    store_status st = pass_run(&p, sound, doubt, err);
+    if (!st && *sound) st = gather(&p, out, found, err);
+    for (int i = 0; i < c->parts; i++) free(p.best[i]);
     return st;
 }
 
@@ -353,7 +439,7 @@ store_status store_cache_describe(store *s, int64_t model_id, store_cache_info *
     memset(out, 0, sizeof *out);
     store_status st = store_look_begin(s, &opened, err);
     if (!st) st = model_get(s, model_id, &m, err);
-    if (!st) st = cache_open(s, &m, &c, &doubt, err);
+    if (!st) st = cache_open_sound(s, &m, &c, &doubt, err);
     if (!st) st = cache_measure(s, &m, c ? &c->row : NULL, &out->delta, &out->dead, err);
     store_look_end(s, opened);
     out->exact = !c;
@@ -378,7 +464,7 @@ store_status store_cache_update(store *s, int64_t model_id, bool force, void (*p
     store_status st = store_writable(s, err);
     if (!st && s->in_batch) st = store_fail(err, STORE_E_ARGUMENT, "a batch is open");
     if (!st) st = model_get(s, model_id, &m, err);
-    if (!st) st = cache_open(s, &m, &c, &doubt, err);
+    if (!st) st = cache_open_sound(s, &m, &c, &doubt, err);
     if (!st) st = cache_measure(s, &m, c ? &c->row : NULL, &delta, &dead, err);
     if (st) return st;
     return force || is_due(&m, delta, dead) ? cache_build(s, &m, progress, ctx, err) : STORE_OK;

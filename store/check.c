@@ -235,7 +235,7 @@ static store_status check_cache(check *c, const store_model *m, store_error *err
     c->s->cache = NULL;
     store_status st = cache_row_get(c->s, m, &row, err);
     if (st) return st == STORE_E_NOT_FOUND ? STORE_OK : st;
-    st = cache_open(c->s, m, &open, &doubt, err);
+    st = cache_open_sound(c->s, m, &open, &doubt, err);
     if (st || open) return st; /* it was read whole */
     if (c->repair) st = store_cache_update(c->s, m->id, true, NULL, NULL, err);
     report(c, c->repair && !st, "%s", doubt.why);

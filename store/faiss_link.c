@@ -1,24 +1,14 @@
-/* faiss_link.c: three things that FAISS is linked with, for the sake of a search that is over in a few milliseconds.
+/* faiss_link.c: two things that FAISS is linked with, for the sake of a search that is over in a few milliseconds.
  *
  * BLAS. FAISS names thirteen functions of BLAS and LAPACK, in code that our index never runs. Linked, OpenBLAS would be loaded
  * at every start and its threads spin from then on: 100,000 vectors of 640, a fresh process on two cores, processor time
  * 59 ms with it, 37 ms with its threads turned off. So the names are ours, and OpenBLAS is loaded when one is called.
  *
- * Memory. An index is read into tables of 8 MB and more, and touching them page by page took half of a search's processor time
- * (100,000 vectors: 32 ms in the kernel, 15 ms with huge pages). FAISS allocates them with posix_memalign; the linker sends
- * its calls here (--wrap in meson.build).
- *
- * Files. FAISS can map inverted lists and nothing else. But the memory that it asks for is ours to choose: when a part of a
- * cache is read, the pages of the file itself are laid over the table, private and in place, and the stream that FAISS then
- * reads from (cache_read.c) finds the bytes already there and only hashes them. Nothing is cleared and nothing is copied. Where
- * a system or another version of FAISS does something else, the table is ordinary memory and is read into. */
-#include "store/faiss_link.h"
-
+ * Memory. An index that is made grows tables of 8 MB and more, and touching them page by page is half of a processor's time:
+ * they get huge pages. FAISS allocates them with posix_memalign; the linker sends its calls here (--wrap in meson.build). */
 #include <dlfcn.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 /* ---- BLAS -------------------------------------------------------------------------------------------------------- */
 
@@ -72,66 +62,11 @@ FORWARD(sgelsd_, 14)
 
 enum { HUGE_PAGE = 2 << 20 };
 
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22 /* Linux 5.14; others take the pages one by one */
-#endif
-
 int __real_posix_memalign(void **out, size_t alignment, size_t size);
 int __wrap_posix_memalign(void **out, size_t alignment, size_t size);
 
-static _Thread_local faiss_link_table expected, laid;
-
-void faiss_link_expect(int fd, int64_t at, size_t bytes)
-{
-    laid = (faiss_link_table){0};
-    expected = (faiss_link_table){.fd = fd, .at = at, .bytes = bytes};
-}
-
-faiss_link_table faiss_link_laid(void)
-{
-    expected = (faiss_link_table){0};
-    return laid;
-}
-
-bool faiss_link_is_there(const void *to, size_t n, int fd, int64_t at)
-{
-    const char *place = to, *start = laid.memory;
-    return start && fd == laid.fd && place >= start && n <= laid.bytes && (size_t)(place - start) <= laid.bytes - n &&
-           at - laid.at == place - start;
-}
-
-/* Ordinary pages again, which is what free() expects to get. */
-void faiss_link_lift(const faiss_link_table *t)
-{
-    if (t->memory) mmap(t->memory, t->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-}
-
-static bool is_expected(size_t size)
-{
-    long page = sysconf(_SC_PAGESIZE);
-    return expected.bytes >= (size_t)page && size >= expected.bytes && size / 2 < expected.bytes && size % (size_t)page == 0 &&
-           expected.at % page == 0;
-}
-
-static int lay_over(void **out, size_t size)
-{
-    int failure = __real_posix_memalign(out, (size_t)sysconf(_SC_PAGESIZE), size);
-    if (failure) return failure;
-    laid = expected;
-    expected = (faiss_link_table){0};
-    void *there = mmap(*out, laid.bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, laid.fd, laid.at);
-    laid.memory = *out;
-    if (there != MAP_FAILED) madvise(there, laid.bytes, MADV_POPULATE_READ);
-    else {
-        faiss_link_lift(&laid); /* a failure may have left a hole */
-        laid.memory = NULL;
-    }
-    return 0;
-}
-
 int __wrap_posix_memalign(void **out, size_t alignment, size_t size)
 {
-    if (is_expected(size)) return lay_over(out, size);
     if (size < 2 * HUGE_PAGE || alignment > HUGE_PAGE) return __real_posix_memalign(out, alignment, size);
     int failure = __real_posix_memalign(out, HUGE_PAGE, size);
     if (!failure) madvise(*out, size, MADV_HUGEPAGE); /* where it is refused, pages are small */

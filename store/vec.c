@@ -17,8 +17,8 @@
  *     SQ4                                        30 ms      49 / 69
  *     SQ8                                        13 ms      10 / 21
  *     SQfp16                                     9 ms       10 / 10
- *   reading it into memory: 0.4 ms a MB (51 MB: 20 ms), which faiss_link.c saves; mapping and unmapping pages of lists: 0.17 ms
- *   a MB, for 2 to 4 times as many bytes; look-up of a candidate in the database: 4 microseconds
+ *   mapping and unmapping pages of lists: 0.17 ms a MB, for 2 to 4 times as many bytes; look-up of a candidate in the
+ *   database: 4 microseconds
  *
  * A part as FAISS writes it ("IPfs"), which vec_head_check compares field by field:
  *
@@ -27,8 +27,6 @@
  *          implem int32 (0), bbs int32 (32), qbs int32 (0), ntotal2 u64, M2 u64, n u64 bytes of codes
  *   codes  blocks of 32 vectors */
 #include "store/vec.h"
-
-#include "store/faiss_link.h"
 
 #include <faiss/c_api/Index_c.h>
 #include <faiss/c_api/error_c.h>
@@ -43,7 +41,7 @@
 int omp_get_max_threads(void);
 void omp_set_num_threads(int);
 
-enum { BLOCK = 32, CODES = 16 };
+enum { CODES = 16 };
 
 struct vec_maker {
     FaissIndex *index;
@@ -53,7 +51,6 @@ struct vec_maker {
 struct vec_part {
     FaissIndex *index;
     int64_t count;
-    faiss_link_table codes; /* where they are the file's own pages */
 };
 
 static store_status no_memory(store_error *err)
@@ -131,12 +128,12 @@ enum { INDEX_HEADER = 4 + 4 + 8 + 16 + 1 + 4, AT_VALUES = INDEX_HEADER + 4 * 8, 
 
 size_t vec_head_bytes(int dim) { return AT_VALUES + sizeof(float) * CODES * (size_t)dim + BEHIND_VALUES; }
 
-static uint64_t padded_count(int64_t count) { return ((uint64_t)count + BLOCK - 1) / BLOCK * BLOCK; }
+static uint64_t padded_count(int64_t count) { return ((uint64_t)count + VEC_BLOCK - 1) / VEC_BLOCK * VEC_BLOCK; }
 static uint64_t padded_dim(int dim) { return ((uint64_t)dim + 1) / 2 * 2; }
 
-static size_t code_bytes(int dim, int64_t count) { return padded_count(count) * padded_dim(dim) / 2; }
+size_t vec_code_bytes(int dim, int64_t count) { return padded_count(count) * padded_dim(dim) / 2; }
 
-int64_t vec_part_bytes(int dim, int64_t count) { return (int64_t)(vec_head_bytes(dim) + code_bytes(dim, count)); }
+int64_t vec_part_bytes(int dim, int64_t count) { return (int64_t)(vec_head_bytes(dim) + vec_code_bytes(dim, count)); }
 
 static bool is32(const uint8_t *p, uint32_t v) { return !memcmp(p, &v, 4); }
 static bool is64(const uint8_t *p, uint64_t v) { return !memcmp(p, &v, 8); }
@@ -147,24 +144,31 @@ bool vec_head_check(const uint8_t *p, int dim, int64_t count)
     const uint8_t *q = p + INDEX_HEADER, *s = p + AT_VALUES + sizeof(float) * CODES * d;
     return !memcmp(p, "IPfs", 4) && is32(p + 4, (uint32_t)dim) && is64(p + 8, (uint64_t)count) && p[32] == 1 &&
            is32(p + 33, METRIC_INNER_PRODUCT) && is64(q, d) && is64(q + 8, d) && is64(q + 16, 4) && is64(q + 24, CODES * d) &&
-           is32(s, 0) && is32(s + 4, BLOCK) && is32(s + 8, 0) && is64(s + 12, n2) && is64(s + 20, m2) &&
+           is32(s, 0) && is32(s + 4, VEC_BLOCK) && is32(s + 8, 0) && is64(s + 12, n2) && is64(s + 20, m2) &&
            is64(s + 28, n2 * m2 / 2);
+}
+
+static void put64(uint8_t *p, uint64_t v) { memcpy(p, &v, 8); }
+
+void vec_head_resize(uint8_t *p, int dim, int64_t count)
+{
+    uint8_t *s = p + AT_VALUES + sizeof(float) * CODES * (size_t)dim;
+    put64(p + 8, (uint64_t)count);
+    put64(s + 12, padded_count(count));
+    put64(s + 28, vec_code_bytes(dim, count));
 }
 
 /* ---- searching --------------------------------------------------------------------------------------------------- */
 
-store_status vec_part_read(FILE *f, int fd, int64_t at, int dim, int64_t count, vec_part **out, store_error *err)
+store_status vec_part_read(FILE *f, int dim, int64_t count, vec_part **out, store_error *err)
 {
     *out = NULL;
     vec_part *p = calloc(1, sizeof *p);
     if (!p) return no_memory(err);
     store_status st = STORE_OK;
-    faiss_link_expect(fd, at + (int64_t)vec_head_bytes(dim), code_bytes(dim, count));
-    bool read = !faiss_read_index(f, 0, &p->index);
-    p->codes = faiss_link_laid();
-    if (!read) st = failed("read its index", err);
-    else if (faiss_Index_d(p->index) != dim || faiss_Index_ntotal(p->index) != count) st = failed("find the size that was expected", err);
     p->count = count;
+    if (faiss_read_index(f, 0, &p->index)) st = failed("read its index", err);
+    else if (faiss_Index_d(p->index) != dim || faiss_Index_ntotal(p->index) != count) st = failed("find the size that was expected", err);
     if (st) vec_part_close(p);
     else *out = p;
     return st;
@@ -173,10 +177,7 @@ store_status vec_part_read(FILE *f, int fd, int64_t at, int dim, int64_t count, 
 void vec_part_close(vec_part *p)
 {
     if (!p) return;
-    if (p->index) {
-        faiss_link_lift(&p->codes);
-        faiss_Index_free(p->index);
-    }
+    if (p->index) faiss_Index_free(p->index);
     free(p);
 }
 

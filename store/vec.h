@@ -33,10 +33,14 @@ typedef struct vec_part vec_part;
 size_t vec_head_bytes(int dim);
 bool vec_head_check(const uint8_t *head, int dim, int64_t count);
 
-/* Reads a part from `f`, a stream over the file fd; the part begins at the stream's current place, which is `at` of the file.
- * Its codes, which follow the head, are not copied but mapped where at + vec_head_bytes(dim) is a multiple of a page: the
- * file must then stay as long as it is. */
-STORE_MUST_USE store_status vec_part_read(FILE *f, int fd, int64_t at, int dim, int64_t count, vec_part **out, store_error *err);
+/* The codes lie in blocks of VEC_BLOCK vectors, so that any run of blocks, and what is left at the end, is an index of its own
+ * once a head stands before it: the part's own, changed to say `count`. */
+enum { VEC_BLOCK = 32 };
+size_t vec_code_bytes(int dim, int64_t count);
+void vec_head_resize(uint8_t *head, int dim, int64_t count);
+
+/* Reads such an index of `count` vectors from `f`, which begins with its head. */
+STORE_MUST_USE store_status vec_part_read(FILE *f, int dim, int64_t count, vec_part **out, store_error *err);
 void vec_part_close(vec_part *p);
 
 /* The k best by approximate score, best first: places[i] counts the vectors in the order in which they were added. */

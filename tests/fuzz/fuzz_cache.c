@@ -11,7 +11,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     uint32_t dim;
     if (size < CACHE_FRONT || size > 1 << 20) return 0;
-    cache_rule.part_min = 400; /* codes of more than a page are mapped */
+    cache_rule.part_min = 400;
+    cache_rule.chunk_bytes = 2048; /* several chunks a part */
     memcpy(&dim, data + 12, 4);
     if (dim < 1 || dim > 64) return 0;
     store_model m = {.id = 1, .dim = (int)dim};
@@ -25,12 +26,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     cache *c = NULL;
     cache_doubt doubt = {{0}, false};
     if (write(fd, data, size) == (ssize_t)size && cache_file_hash(fd, m.dim, &r, r.hash) &&
-        !cache_open_fd(fd, "fuzz", &m, &r, &c, &doubt, NULL) && c) {
+        !cache_open_fd(dup(fd), "fuzz", &m, &r, &c, &doubt, NULL) && c) {
         float query[64];
         candidate best[20];
         size_t found;
+        bool sound;
         for (int i = 0; i < 64; i++) query[i] = (float)(i % 7) - 3;
-        if (!cache_find(c, query, 20, best, &found, NULL) && found > 20) __builtin_trap();
+        if (!cache_find(c, query, 20, best, &found, &sound, &doubt, NULL) && found > 20) __builtin_trap();
     }
     cache_close(c);
     close(fd);

@@ -4,14 +4,13 @@
 #include "store/cache.h"
 
 #include <dirent.h>
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
 
 enum { DIM = 24 };
 
-/* Parts of 200: a file of 1000 has five. */
+/* Parts of 200: a file of 1000 has five. Chunks of one block. */
 static void small_rules(void) { cache_rule = (cache_rules){.loose_max = 20, .part_min = 200}; }
 
 /* ---- the truth: every vector read and sorted ---------------------------------------------------------------------- */
@@ -377,52 +376,69 @@ static void a_reader_follows_a_file_that_is_replaced(void **state)
     fixture_end(&f);
 }
 
-static bool is_mapped(const char *path)
-{
-    char line[1024];
-    bool found = false;
-    FILE *f = fopen("/proc/self/maps", "r");
-    while (f && fgets(line, sizeof line, f)) found |= strstr(line, path) != NULL;
-    if (f) fclose(f);
-    return found;
-}
-
 static char *file_path(fixture *f);
 static void flip(const char *path, off_t at, uint8_t with);
 
-/* Parts of 8,000 and codes of 96 KB: large enough to be laid in place of memory. */
-static void codes_are_the_pages_of_the_file(void **state)
+/* Chunks of 4 blocks, of 18 and whole parts give the same; nothing but the file itself is needed, and not its name. */
+static void chunks_of_any_size_give_the_same(void **state)
 {
     (void)state;
-    if (dlsym(RTLD_DEFAULT, "faiss_read_index")) skip(); /* a shared FAISS allocates and reads without us */
-    cache_rule = (cache_rules){.loose_max = 20, .part_min = 8000};
     fixture f;
     float q[DIM];
+    cache_rule = (cache_rules){.loose_max = 20, .part_min = 8000};
     fixture_start(&f, DIM);
     save_many(&f, 0, 16001);
     update(&f, false);
     char *path = file_path(&f);
     question(1, q);
-    for (int round = 0; round < 3; round++) {
-        assert_true(info(&f).exists && is_mapped(path));
+    static const size_t sizes[] = {1600, 7000, 1 << 20};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        cache_rule.chunk_bytes = sizes[i];
         assert_exact(&f, q, 10, NULL);
-        store_close(f.s);
-        assert_false(is_mapped(path));
-        fixture_open(&f, STORE_READ);
+        assert_exact(&f, q, 25, NULL);
     }
-    for (int64_t i = 1; i < 6; i++) {
-        off_t at = (off_t)(cache_part_at(16001, DIM, 2, i > 2) + i * 19001);
-        flip(path, at, 0x10);
-        store_close(f.s);
-        fixture_open(&f, STORE_READ);
-        assert_false(info(&f).exists || is_mapped(path));
-        flip(path, at, 0x10);
-    }
-    store_close(f.s);
-    fixture_open(&f, STORE_READ);
-    assert_true(info(&f).exists);
     assert_int_equal(unlink(path), 0); /* as a writer does that replaces it */
     assert_exact(&f, q, 10, NULL);
+    free(path);
+    fixture_end(&f);
+}
+
+/* A file that another program damages or cuts while this process uses it: exact hits, and nobody dies. */
+static void a_file_that_changes_while_it_is_used_is_noticed(void **state)
+{
+    (void)state;
+    small_rules();
+    fixture f;
+    float q[DIM];
+    fixture_start(&f, DIM);
+    save_many(&f, 0, 1000);
+    update(&f, false);
+    char *path = file_path(&f);
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    question(1, q);
+    assert_exact(&f, q, 10, NULL);
+    cache *c = f.s->cache;
+    assert_non_null(c);
+    for (int i = 0; i < 3; i++) { /* a changed byte, half a file, none */
+        candidate best[20];
+        size_t found = 1;
+        bool sound = true;
+        cache_doubt doubt = {{0}, false};
+        if (i) assert_int_equal(truncate(path, i == 1 ? st.st_size / 2 : 0), 0);
+        else flip(path, st.st_size - 5, 0x10);
+        OK(&f, cache_find(c, q, 20, best, &found, &sound, &doubt, &f.err));
+        assert_false(sound);
+        assert_int_equal(found, 0);
+        assert_non_null(strstr(doubt.why, path));
+        assert_exact(&f, q, 10, NULL);
+        if (!i) {
+            flip(path, st.st_size - 5, 0x10);
+            OK(&f, cache_find(c, q, 20, best, &found, &sound, &doubt, &f.err));
+            assert_true(sound && found == 20);
+        }
+    }
+    assert_false(info(&f).exists);
     free(path);
     fixture_end(&f);
 }
@@ -683,7 +699,8 @@ int main(void)
         cmocka_unit_test(copies_tie_by_path_wherever_their_vectors_lie),
         cmocka_unit_test(more_hits_than_photos_give_all_photos),
         cmocka_unit_test(a_reader_follows_a_file_that_is_replaced),
-        cmocka_unit_test(codes_are_the_pages_of_the_file),
+        cmocka_unit_test(chunks_of_any_size_give_the_same),
+        cmocka_unit_test(a_file_that_changes_while_it_is_used_is_noticed),
         cmocka_unit_test(a_kill_while_the_file_is_made_costs_time_only),
         cmocka_unit_test(a_changed_byte_is_noticed),
         cmocka_unit_test(forged_bytes_are_refused_or_harmless),
