@@ -4,8 +4,8 @@
  *
  * Figures stand where their source was at hand; 0 means that it was not. ImageNet and Flickr30k of OpenAI's models: open_clip's
  * own evaluation (docs/openclip_results.csv); of the others: open_clip's README and model cards; TinyCLIP: Wu et al. 2023,
- * arXiv 2309.12314. Repositories: open_clip's pretrained.py. Parameters: OpenAI's from the
- * same tables, the others by their architectures. GMACs count matrix products only, convolution of patches
+ * arXiv 2309.12314. Repositories: open_clip's pretrained.py. Parameters: as many as
+ * open_clip 3 counts in each architecture; TinyCLIP's, which it does not have, by theirs. GMACs count matrix products only, convolution of patches
  * included: 12 w^2 a layer and token and 2 t^2 w a layer for attention, which gives the published 4.41 and 2.98 of ViT-B/32. */
 #include "query/known_models.h"
 

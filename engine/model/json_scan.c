@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define DEPTH_MAX 64
+#define BEYOND_ALL 16383 /* a power of ten that no long double holds */
 
 static bool fail(clip_json *j) {
     j->failed = true;
@@ -169,7 +170,8 @@ bool clip_json_take_real(clip_json *j, double *value) {
         any = take_exponent(j, &power);
     }
     long double v = mantissa, ten = 10, scale = 1;
-    for (int n = power < 0 ? -power : power; n > 0 && n < 20000; n >>= 1, ten *= ten)
+    int n = power < 0 ? -power : power;
+    for (n = n < BEYOND_ALL ? n : BEYOND_ALL; n > 0; n >>= 1, ten *= ten)
         if (n & 1) scale *= ten;
     v = mantissa == 0 ? 0 : power < 0 ? v / scale : v * scale;
     *value = (double)(negative ? -v : v);

@@ -1,9 +1,11 @@
 /* test_pieces.c: SigLIP's ids are sentencepiece's for the text as open_clip, or Hugging Face, cleans it.
  *
  * pieces/ was made by make_pieces.py; the ids in pieces.json are sentencepiece's own. */
+#include "engine/model/json_scan.h"
 #include "engine/model/tokenizer.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -140,6 +142,27 @@ static void a_broken_file_is_refused_with_a_reason(void **state)
     JSON("{\"model\":{\"unk_id\":0,\"vocab\":[[\"a\",-1],[\"</s>\",0]]},\"normalizer\":{\"precompiled_charsmap\":\"*\"}}", CLIP_E_FORMAT, "base64");
 }
 
+/* A number is read wherever its digits stand and however many they are. */
+static void numbers_of_many_digits_are_read(void **state)
+{
+    enum { MANY = 30000 };
+    static const struct { const char *head, *tail; char fill; double value; } all[] = {
+        {"0.", "1]", '0', 0}, {"0.", "1e30001]", '0', -1}, {"1", "e-30000]", '0', -1}, {"-0.", "]", '3', -1.0 / 3}, {"1", "]", '0', -1}, {"0", "]", '0', 0},
+        {"-2.5e", "1]", '0', -25},
+    };
+    char *text = malloc(MANY + 64);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        double value = -1;
+        size_t n = (size_t)sprintf(text, "%s", all[i].head);
+        memset(text + n, all[i].fill, MANY);
+        n += MANY + (size_t)sprintf(text + n + MANY, "%s", all[i].tail);
+        clip_json j = {(uint8_t *)text, (uint8_t *)text + n, false};
+        bool ok = clip_json_take_real(&j, &value);
+        if (all[i].value == -1 ? ok : !ok || fabs(value - all[i].value) > 1e-15) fail_msg("case %zu: %d, %g", i, ok, value);
+    }
+    free(text);
+}
+
 /* A megabyte that a step done naively would take minutes for. */
 static void long_texts_take_a_moment(void **state)
 {
@@ -166,6 +189,7 @@ int main(void)
         cmocka_unit_test(a_text_is_cut_and_ends_with_the_end_token),
         cmocka_unit_test(no_id_is_beyond_the_models_rows),
         cmocka_unit_test(a_broken_file_is_refused_with_a_reason),
+        cmocka_unit_test(numbers_of_many_digits_are_read),
         cmocka_unit_test(long_texts_take_a_moment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
