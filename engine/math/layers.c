@@ -156,10 +156,10 @@ static void pixels_16(const uint8_t *p, const float scale[48], const float shift
     for (int i = 0; i < 48; i++) out[i] = (float)p[i] * scale[i] + shift[i];
 }
 
-void clip_layer_pixels(const uint8_t *pixels, size_t n, const float scale[3], const float shift[3], float *out)
+void clip_layer_pixels(const uint8_t *pixels, size_t n, const float mean[3], const float std[3], float *out)
 {
     float scales[48], shifts[48];
-    for (int i = 0; i < 48; i++) scales[i] = scale[i % 3], shifts[i] = shift[i % 3];
+    for (int i = 0; i < 48; i++) scales[i] = 1 / (255 * std[i % 3]), shifts[i] = -mean[i % 3] / std[i % 3];
     for (size_t i = 0; i < n / 16; i++) pixels_16(pixels + i * 48, scales, shifts, out + i * 48);
     for (size_t i = n / 16 * 48; i < n * 3; i++) out[i] = (float)pixels[i] * scales[i % 3] + shifts[i % 3];
 }

@@ -56,9 +56,8 @@ typedef struct clip_embed_args {
 } clip_embed_args;
 void clip_layer_embed(const clip_kernels *k, const clip_embed_args *a);
 
-
-/* Bytes to numbers: out[i] = pixels[i] * scale[i % 3] + shift[i % 3], for n pixels of three channels. */
-void clip_layer_pixels(const uint8_t *pixels, size_t n, const float scale[3], const float shift[3], float *out);
+/* Bytes to numbers: out[i] = (pixels[i] / 255 - mean[i % 3]) / std[i % 3], for n pixels of three channels. */
+void clip_layer_pixels(const uint8_t *pixels, size_t n, const float mean[3], const float std[3], float *out);
 
 /* y[s][i] = mean of x[s][...][i]; x: [sequences][rows][width], y: [sequences][width] */
 void clip_layer_mean(const float *x, int sequences, int rows, int width, float *y);

@@ -235,21 +235,11 @@ static clip_status net_create(const clip_model *m, const clip_tower_options *o, 
 
 /* ---- running ------------------------------------------------------------------------------------------------------ */
 
-static void read_pixels(const net *t, const uint8_t *image, float *pixels)
-{
-    const clip_image_config *c = &t->model->config.image;
-    float scale[3], shift[3];
-    for (int i = 0; i < 3; i++) {
-        scale[i] = 1 / (255 * c->std[i]);
-        shift[i] = -c->mean[i] / c->std[i];
-    }
-    clip_layer_pixels(image, (size_t)c->size * (size_t)c->size, scale, shift, pixels);
-}
-
 /* mean: [features] */
 static bool run_image(const net *t, net_worker *w, const uint8_t *image, float *mean)
 {
-    read_pixels(t, image, w->buffers[PIXELS]);
+    const clip_image_config *c = &t->model->config.image;
+    clip_layer_pixels(image, (size_t)c->size * (size_t)c->size, c->mean, c->std, w->buffers[PIXELS]);
     for (int i = 0; i < t->count; i++) {
         const net_layer *l = &t->layers[i];
         size_t side = (size_t)clip_conv_side(&l->spec);

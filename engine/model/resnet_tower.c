@@ -291,17 +291,6 @@ static clip_status net_create(const clip_model *m, const clip_tower_options *o, 
 
 /* ---- running ------------------------------------------------------------------------------------------------------ */
 
-static void read_pixels(const net *t, const uint8_t *image, float *pixels)
-{
-    const clip_image_config *c = &t->model->config.image;
-    float scale[3], shift[3];
-    for (int i = 0; i < 3; i++) {
-        scale[i] = 1 / (255 * c->std[i]);
-        shift[i] = -c->mean[i] / c->std[i];
-    }
-    clip_layer_pixels(image, (size_t)c->size * (size_t)c->size, scale, shift, pixels);
-}
-
 /* y [n] = the mean of four pixels of n channels: two beside each other, and the two `line` floats behind them. */
 static void mean_4(const float *p, size_t line, size_t n, float *y)
 {
@@ -342,7 +331,8 @@ static void make_tokens(const net *t, const float *x, float *tokens)
 
 static bool run_image(const net *t, net_worker *w, const uint8_t *image, float *tokens)
 {
-    read_pixels(t, image, w->buffers[PIXELS]);
+    const clip_image_config *c = &t->model->config.image;
+    clip_layer_pixels(image, (size_t)c->size * (size_t)c->size, c->mean, c->std, w->buffers[PIXELS]);
     for (int i = 0; i < t->count; i++) {
         const net_layer *l = &t->layers[i];
         size_t side = (size_t)clip_conv_side(&l->spec);
