@@ -141,6 +141,7 @@ static int write_all(exporter *x)
 static int export(cli *c, form how, const char *path)
 {
     query_library l;
+    char count[32];
     exporter x = {.l = &l, .form = how, .f = stdout};
     int status = query_library_open(&l, c);
     if (status) goto end;
@@ -151,7 +152,7 @@ static int export(cli *c, form how, const char *path)
     if (path) {
         bool failed = ferror(x.f);
         if ((fclose(x.f) || failed) && !status) status = cli_fail("cannot write %s: %s", path, strerror(errno));
-        if (!status) cli_say(c, "%lld photos written to %s", (long long)x.n, path);
+        if (!status) cli_say(c, "%s photos written to %s", cli_count(x.n, count), path);
     }
 end:
     free(x.vector);

@@ -294,7 +294,7 @@ static int command_use(cli *c, const char *name)
 {
     query_library l;
     store_error err = {0};
-    char *copy = strdup(name);
+    char count[32], *copy = strdup(name);
     if (!copy) return cli_fail("memory ran out");
     free(c->model);
     c->model = copy;
@@ -304,7 +304,7 @@ static int command_use(cli *c, const char *name)
     store *s = NULL;
     if (!status) status = query_store_open(c, STORE_WRITE, &s);
     if (!status && store_model_use(s, chosen.id, &err)) status = cli_fail("%s", err.text);
-    if (!status) cli_say(c, "searches use the model %s now: %lld photos", chosen.name, (long long)chosen.vectors);
+    if (!status) cli_say(c, "searches use the model %s now: %s photos", chosen.name, cli_count(chosen.vectors, count));
     store_close(s);
     return status;
 }

@@ -100,6 +100,7 @@ static int keep(task *t)
 static void tell(const task *t, bool kept, bool json)
 {
     const query_adapted *h = &t->how;
+    char count[32];
     if (json) {
         cli_print_json(stdout, json_pack("{s:s, s:I, s:I, s:b, s:i, s:[f, f, f], s:[f, f, f], s:f, s:f, s:f}", "fingerprint", t->l.model.fingerprint,
                                          "photos", (json_int_t)t->n_photos, "captions", (json_int_t)t->n_texts, "kept", kept, "rounds", h->rounds,
@@ -107,8 +108,8 @@ static void tell(const task *t, bool kept, bool json)
                                          "gain", h->gain, "low", h->low, "high", h->high));
         return;
     }
-    cli_say(t->l.c, "held-out captions that find their photo among the first 1, 5, 10 of %zu: %.1f, %.1f, %.1f %% before, %.1f, %.1f, %.1f %% after",
-            t->n_photos, 100 * h->before[0], 100 * h->before[1], 100 * h->before[2], 100 * h->after[0], 100 * h->after[1], 100 * h->after[2]);
+    cli_say(t->l.c, "held-out captions that find their photo among the first 1, 5, 10 of %s: %.1f, %.1f, %.1f %% before, %.1f, %.1f, %.1f %% after",
+            cli_count((int64_t)t->n_photos, count), 100 * h->before[0], 100 * h->before[1], 100 * h->before[2], 100 * h->after[0], 100 * h->after[1], 100 * h->after[2]);
     cli_say(t->l.c, "mean gain in reciprocal rank %+.4f (95 %%: %+.4f to %+.4f): %s", h->gain, h->low, h->high,
             kept ? "kept; clipsearch search uses it from now on, --no-adapt leaves it out" : "nothing is sure to be gained, and nothing was kept");
 }

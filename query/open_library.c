@@ -111,11 +111,11 @@ static int report_empty(query_library *l)
 {
     store_error err = {0};
     store_counts counts = {0};
-    char *name = cli_quote_path(l->c->db);
+    char missing[32], unreadable[32], *name = cli_quote_path(l->c->db);
     if (store_count(l->store, &counts, &err)) cli_fail("%s", err.text);
     else if (counts.photos)
-        cli_warn("no photo of the library can be searched: %lld missing, %lld unreadable. `clipsearch status` says more.",
-                 (long long)counts.missing, (long long)counts.failed);
+        cli_warn("no photo of the library can be searched: %s missing, %s unreadable. `clipsearch status` says more.",
+                 cli_count(counts.missing, missing), cli_count(counts.failed, unreadable));
     else cli_warn("the library %s is empty.\nTo put photos into it, type: clipsearch index%s%s DIR", name,
                   l->c->db_named ? " --db " : "", l->c->db_named ? name : "");
     free(name);
