@@ -15,6 +15,7 @@
  * RARITY + 1 showed the thing. */
 #include "query/concept.h"
 #include "query/logistic.h"
+#include "query/rank.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -258,14 +259,20 @@ int query_concept_relevance(query_library *l, const query_term *t, const store_h
     int status = query_concept_open(l, t->body, &c);
     if (status) return status;
     float *photo = malloc((size_t)c.dim * sizeof *photo); /* [dim] */
-    if (!photo) status = cli_fail("memory ran out");
-    for (size_t i = 0; i < n && !status; i++) {
+    size_t *order = query_reading_order(hits, n);
+    bool looking = false;
+    if (!photo || !order) status = cli_fail("memory ran out");
+    else if (store_look_begin(l->store, &looking, &err)) status = cli_fail("%s", err.text);
+    for (size_t at = 0; at < n && !status; at++) {
+        size_t i = order[at];
         store_status st = store_vector_get(l->store, hits[i].photo_id, l->model.id, photo, &err);
         double score = c.bias;
         if (st && st != STORE_E_NOT_FOUND) status = cli_fail("%s", err.text);
         for (int d = 0; d < c.dim && !st; d++) score += (double)c.weights[d] * (double)photo[d];
         relevance[i] = fminf(relevance[i], st ? 0 : (float)query_logistic_sigmoid(score));
     }
+    store_look_end(l->store, looking);
+    free(order);
     free(photo);
     store_concept_finish(&c);
     return status;

@@ -9,6 +9,21 @@
 #include <string.h>
 #include <time.h>
 
+static int by_photo(const void *a, const void *b, void *ctx)
+{
+    const store_hit *hits = *(const store_hit **)ctx;
+    int64_t x = hits[*(const size_t *)a].photo_id, y = hits[*(const size_t *)b].photo_id;
+    return (x > y) - (x < y);
+}
+
+size_t *query_reading_order(const store_hit *hits, size_t n)
+{
+    size_t *order = malloc((n + 1) * sizeof *order);
+    for (size_t i = 0; order && i < n; i++) order[i] = i;
+    if (order) qsort_r(order, n, sizeof *order, by_photo, &hits);
+    return order;
+}
+
 static int load_hit(query_library *l, const store_hit *from, float relevance, query_hits *out)
 {
     store_error err = {0};
@@ -27,11 +42,16 @@ static int load_hit(query_library *l, const store_hit *from, float relevance, qu
 
 int query_hits_load(query_library *l, const store_hit *found, const float *relevance, size_t n, query_hits *out)
 {
-    int status = 0;
+    size_t *order = query_reading_order(found, n);
+    store_error err = {0};
+    bool looking = false;
+    int status = !order ? cli_fail("memory ran out") : store_look_begin(l->store, &looking, &err) ? cli_fail("%s", err.text) : 0;
     *out = (query_hits){0};
-    if (n && !(out->items = malloc(n * sizeof *out->items))) status = cli_fail("memory ran out");
-    for (size_t i = 0; !status && i < n; i++) status = load_hit(l, &found[i], relevance ? relevance[i] : NAN, out);
+    if (!status && n && !(out->items = malloc(n * sizeof *out->items))) status = cli_fail("memory ran out");
+    for (size_t i = 0; !status && i < n; i++) status = load_hit(l, &found[order[i]], relevance ? relevance[order[i]] : NAN, out);
     if (status) query_hits_finish(out);
+    store_look_end(l->store, looking);
+    free(order);
     return status;
 }
 

@@ -10,7 +10,7 @@
  * relevance = 1 / (1 + exp(-(HEIGHT height + BEST best + LEVEL))). The three numbers come from a logistic regression of
  * "two of a photo's five captions name it" against "none does", with the bundled model on 2,000 photos with captions,
  * over words that are in those photos and words that are not (tests/bench/bench_cut.c --fit), and --cut's bar is the
- * best one there; the README's figures are from other photos. Tried and left out, because they did not help: the
+ * best one there; the figures in tests/bench/ANSWERS.md are from other photos. Tried and left out, because they did not help: the
  * z-score over the library (by mean or median), the margin to the nearest sentences, a softmax against the bank, and
  * all of them together.
  *
@@ -18,6 +18,8 @@
  * bias), whatever else is in the library. */
 #include "query/relevance.h"
 #include "query/ask_texts.h"
+#include "query/products.h"
+#include "query/rank.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -112,17 +114,11 @@ void query_bank_close(query_bank *b)
     *b = (query_bank){0};
 }
 
-/* Sums over all sentences side by side, which the compiler turns into vector instructions. */
 const float *query_bank_cosines(query_bank *b, const float *photo)
 {
-    float *restrict cosines = b->cosines;
-    memset(cosines, 0, b->room * sizeof *cosines);
-    for (int d = 0; d < b->dim; d++) {
-        const float *restrict column = b->vectors + (size_t)d * b->room; /* [room] */
-        float x = photo[d];
-        for (size_t i = 0; i < b->room; i++) cosines[i] += x * column[i];
-    }
-    return cosines;
+    memset(b->cosines, 0, b->room * sizeof *b->cosines);
+    query_products(photo, b->vectors, b->cosines, 1, (size_t)b->dim, b->room);
+    return b->cosines;
 }
 
 void query_bank_level(query_bank *b, const float *photo, float *mean, float *spread)
@@ -145,13 +141,6 @@ double query_relevance(float height, float best)
     return 1 / (1 + exp(-(HEIGHT * height + BEST * best + LEVEL)));
 }
 
-static float dot(const float *a, const float *b, int n)
-{
-    float sum = 0;
-    for (int i = 0; i < n; i++) sum += a[i] * b[i];
-    return sum;
-}
-
 /* heights[n][m], or cosines where there is no bank; a photo that went meanwhile has none. */
 static int measure(query_library *l, query_bank *b, const float *questions, size_t m, const store_hit *hits, size_t n,
                    float *heights)
@@ -159,16 +148,22 @@ static int measure(query_library *l, query_bank *b, const float *questions, size
     store_error err = {0};
     size_t dim = (size_t)l->model.dim;
     float *photo = malloc(dim * sizeof *photo), mean = 0, spread = 0; /* [dim] */
-    int status = photo ? 0 : cli_fail("memory ran out");
-    for (size_t i = 0; i < n && !status; i++) {
+    size_t *order = query_reading_order(hits, n);
+    bool looking = false;
+    int status = photo && order ? 0 : cli_fail("memory ran out");
+    if (!status && store_look_begin(l->store, &looking, &err)) status = cli_fail("%s", err.text);
+    for (size_t at = 0; at < n && !status; at++) {
+        size_t i = order[at];
         store_status s = store_vector_get(l->store, hits[i].photo_id, l->model.id, photo, &err);
         if (s && s != STORE_E_NOT_FOUND) status = cli_fail("%s", err.text);
         if (!s && b) query_bank_level(b, photo, &mean, &spread);
         for (size_t q = 0; q < m; q++) {
-            float cosine = dot(photo, questions + q * dim, l->model.dim);
+            float cosine = query_dot(photo, questions + q * dim, l->model.dim);
             heights[i * m + q] = s ? -INFINITY : b ? query_height(cosine, mean, spread) : cosine;
         }
     }
+    store_look_end(l->store, looking);
+    free(order);
     free(photo);
     return status;
 }

@@ -33,9 +33,6 @@ store_status store_no_memory(store_error *err);
 STORE_MUST_USE store_status store_writable(store *s, store_error *err);
 STORE_MUST_USE store_status store_step_begin(store *s, bool *opened, store_error *err);
 STORE_MUST_USE store_status store_step_end(store *s, bool opened, store_status so_far, store_error *err);
-/* The same for several reads that must see one state. */
-STORE_MUST_USE store_status store_look_begin(store *s, bool *opened, store_error *err);
-void store_look_end(store *s, bool opened);
 
 /* paths.c */
 bool store_path_is_text(const char *path);                            /* valid UTF-8 */

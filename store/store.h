@@ -68,6 +68,11 @@ STORE_MUST_USE store_status store_open_wait(const char *path, store_mode mode, d
 void store_close(store *s);
 const char *store_path(const store *s);
 
+/* Reads between these two see one state of the library, and take one lock where each would take its own: for many of them. May be
+ * nested; *opened belongs to the pair. */
+STORE_MUST_USE store_status store_look_begin(store *s, bool *opened, store_error *err);
+void store_look_end(store *s, bool opened);
+
 /* ---- roots ------------------------------------------------------------------------------------------------------ */
 
 typedef struct store_root { int64_t id; char *path; int64_t photos; } store_root;
