@@ -255,17 +255,21 @@ typedef struct part_desk {
     float *scores;               /* [want] of a chunk */
     int64_t *places;             /* [want] */
     size_t n;                    /* of best */
+    vec_part *part;              /* the chunk's index */
+    void *codes;                 /* its table; NULL: not known */
+    int64_t count;               /* its vectors */
 } part_desk;
 
 static bool desk_make(part_desk *d, size_t want)
 {
-    *d = (part_desk){malloc(want * sizeof *d->best), malloc(want * sizeof *d->best), malloc(want * sizeof *d->scores),
-                     malloc(want * sizeof *d->places), 0};
+    *d = (part_desk){.best = malloc(want * sizeof *d->best), .merged = malloc(want * sizeof *d->best),
+                     .scores = malloc(want * sizeof *d->scores), .places = malloc(want * sizeof *d->places)};
     return d->best && d->merged && d->scores && d->places;
 }
 
 static void desk_free(part_desk *d)
 {
+    vec_part_close(d->part);
     free(d->best);
     free(d->merged);
     free(d->scores);
@@ -288,19 +292,21 @@ static void merge(part_desk *d, size_t found, int64_t first, size_t want)
     d->n = n;
 }
 
-/* `count` vectors, the first of which is number `first` of the file. */
-static store_status search_chunk(const pass *p, cache_stream *s, uint8_t *head, int64_t first, int64_t count, part_desk *d)
+/* An index of the next `count` vectors. The one before is used again where only its codes differ: making one costs as much as
+ * searching 100 KB. */
+static store_status read_chunk(const pass *p, cache_stream *s, uint8_t *head, int64_t count, part_desk *d)
 {
-    vec_part *part = NULL;
-    size_t found = 0, n = vec_head_bytes(p->c->dim);
-    vec_head_resize(head, p->c->dim, count);
-    FILE *f = cache_stream_file(s, head, n, (int64_t)vec_code_bytes(p->c->dim, count));
-    store_status st = vec_part_read(f, p->c->dim, count, &part, NULL);
-    if (st) return st == STORE_E_MEMORY ? st : STORE_E_CORRUPT;
-    st = vec_part_search(part, p->query, p->want, d->scores, d->places, &found, NULL);
-    if (!st) merge(d, found, first, p->want);
-    vec_part_close(part);
-    return st;
+    int dim = p->c->dim;
+    size_t bytes = vec_code_bytes(dim, count);
+    if (d->part && d->codes && d->count == count) return cache_stream_read(s, d->codes, bytes) ? STORE_OK : STORE_E_CORRUPT;
+    vec_part_close(d->part);
+    d->part = NULL;
+    vec_head_resize(head, dim, count);
+    FILE *f = cache_stream_file(s, head, vec_head_bytes(dim), (int64_t)bytes);
+    store_status st = vec_part_read(f, dim, count, &d->part, NULL);
+    d->codes = cache_stream_table(s);
+    d->count = count;
+    return st == STORE_OK || st == STORE_E_MEMORY ? st : STORE_E_CORRUPT;
 }
 
 static int64_t chunk_vectors(int dim)
@@ -314,8 +320,12 @@ static store_status search_part(pass *p, int i, cache_stream *s, uint8_t *head)
     part_desk d;
     store_status st = desk_make(&d, p->want) ? STORE_OK : STORE_E_MEMORY;
     int64_t end = first_of(p->c, i + 1), step = chunk_vectors(p->c->dim);
-    for (int64_t at = first_of(p->c, i); at < end && !st; at += step)
-        st = search_chunk(p, s, head, at, at + step < end ? step : end - at, &d);
+    for (int64_t at = first_of(p->c, i); at < end && !st; at += step) {
+        size_t found = 0;
+        st = read_chunk(p, s, head, at + step < end ? step : end - at, &d);
+        if (!st) st = vec_part_search(d.part, p->query, p->want, d.scores, d.places, &found, NULL);
+        if (!st) merge(&d, found, at, p->want);
+    }
     p->best[i] = d.best;
     p->found[i] = d.n;
     d.best = NULL;

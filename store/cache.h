@@ -100,6 +100,8 @@ cache_stream *cache_stream_open(int fd, int64_t at, int64_t bytes);
 bool cache_stream_read(cache_stream *s, void *to, size_t n);
 /* For FAISS: first the head [n], which is not the file's and must stay, then the file's next `bytes`, then its end. */
 FILE *cache_stream_file(cache_stream *s, const uint8_t *head, size_t n, int64_t bytes);
+/* Where FAISS keeps those bytes, so that the next ones can be read into their place; NULL where it is a shared library. */
+void *cache_stream_table(const cache_stream *s);
 /* Reads what is left, closes, and gives the digest of all; false when the file was shorter or could not be read. */
 bool cache_stream_close(cache_stream *s, uint8_t digest[16]);
 void cache_digest(const void *bytes, size_t n, uint8_t digest[16]);

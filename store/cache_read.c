@@ -23,6 +23,7 @@ struct cache_stream {
     const uint8_t *head;        /* what FILE gives before the file's bytes */
     size_t head_left;
     int64_t stop;               /* where FILE ends for now */
+    void *table;                /* where the file's bytes were asked for, all at once */
     bool failed;
 };
 
@@ -65,6 +66,7 @@ size_t __wrap_fread(void *to, size_t size, size_t n, FILE *f)
     size_t want, had = 0;
     if (!current || current->file != f) return __real_fread(to, size, n, f);
     if (__builtin_mul_overflow(size, n, &want)) return 0;
+    if (!current->head_left && (int64_t)want == current->stop - current->at) current->table = to;
     for (ssize_t got = 1; had < want && got > 0; had += got > 0 ? (size_t)got : 0) got = give(current, (char *)to + had, want - had);
     return want ? had / size : 0;
 }
@@ -94,9 +96,12 @@ FILE *cache_stream_file(cache_stream *s, const uint8_t *head, size_t n, int64_t 
     clearerr(s->file);
     s->head = head;
     s->head_left = n;
+    s->table = NULL;
     s->stop = bytes < s->end - s->at ? s->at + bytes : s->end;
     return s->file;
 }
+
+void *cache_stream_table(const cache_stream *s) { return s->table; }
 
 static void canonical(XXH128_hash_t h, uint8_t digest[16])
 {
