@@ -1,25 +1,25 @@
 /* error.c: one-line messages. The text is escaped here, once, because every caller quotes names and contents that others
- * chose; bytes above 0x7f pass, so that UTF-8 names stay readable, except the C1 controls (0xc2 0x80..0x9f), which some
- * terminals obey. */
+ * chose; letters beyond ASCII pass, so that names stay readable. What is not UTF-8 is escaped, since messages go into JSON, and so
+ * are the C1 controls (0xc2 0x80..0x9f), which some terminals obey. */
 #include "engine/error.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-static size_t escape(char out[8], const unsigned char *p)
+#include "engine/utf8.h"
+
+/* Writes the character at *p, or what stands for it, and moves behind it. */
+static size_t escape(char out[8], const uint8_t **p, const uint8_t *end)
 {
-    if (*p == '\n' || *p == '\t' || *p == '\r') {
-        out[0] = '\\';
-        out[1] = *p == '\n' ? 'n' : *p == '\t' ? 't' : 'r';
-        return 2;
-    }
-    bool c1 = p[0] == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f;
-    if (*p >= 0x20 && *p != 0x7f && !c1) {
-        out[0] = (char)*p;
-        return 1;
-    }
-    return (size_t)snprintf(out, 8, "\\x%02x", c1 ? p[1] : *p);
+    size_t n = clip_utf8_length(*p, end);
+    uint8_t c = **p;
+    bool c1 = n == 2 && c == 0xc2 && (*p)[1] <= 0x9f;
+    *p += n ? n : 1;
+    if (c == '\n' || c == '\t' || c == '\r') return (size_t)snprintf(out, 8, "\\%c", c == '\n' ? 'n' : c == '\t' ? 't' : 'r');
+    if (!n || c1 || c < 0x20 || c == 0x7f) return (size_t)snprintf(out, 8, "\\x%02x", c1 ? (*p)[-1] : c);
+    memcpy(out, *p - n, n);
+    return n;
 }
 
 clip_status clip_fail(clip_error *err, clip_status s, const char *fmt, ...)
@@ -32,13 +32,12 @@ clip_status clip_fail(clip_error *err, clip_status s, const char *fmt, ...)
     va_end(ap);
 
     size_t used = 0;
-    for (const unsigned char *p = (const unsigned char *)raw; *p; p++) {
+    for (const uint8_t *p = (const uint8_t *)raw, *end = p + strlen(raw); p < end;) {
         char one[8];
-        size_t n = escape(one, p);
+        size_t n = escape(one, &p, end);
         if (used + n >= sizeof err->text) break;
         memcpy(err->text + used, one, n);
         used += n;
-        if (n > 2 && *p == 0xc2) p++;
     }
     err->text[used] = 0;
     return s;

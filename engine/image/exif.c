@@ -4,6 +4,7 @@
  * Nothing in EXIF is worth refusing a photo for: what is broken or absurd counts as absent. The photo is not corrected
  * to the specification (that costs as much as reading it, and would invent values). */
 #include "engine/image/decode.h"
+#include "engine/utf8.h"
 
 #include <ctype.h>
 #include <libexif/exif-data.h>
@@ -34,17 +35,6 @@ static int orientation_read(ExifData *d, ExifByteOrder order)
 
 /* ---- text ------------------------------------------------------------------------------------------------------ */
 
-static size_t utf8_length(const uint8_t *p, const uint8_t *end)
-{
-    size_t n = *p < 0x80 ? 1 : *p >= 0xc2 && *p < 0xe0 ? 2 : *p >= 0xe0 && *p < 0xf0 ? 3 : *p >= 0xf0 && *p < 0xf5 ? 4 : 0;
-    if (!n || (size_t)(end - p) < n) return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80) return 0;
-    bool bad = (*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] >= 0xa0) || (*p == 0xf0 && p[1] < 0x90) ||
-               (*p == 0xf4 && p[1] >= 0x90);
-    return bad ? 0 : n;
-}
-
 /* Copies up to the first zero as UTF-8: control characters become spaces, foreign bytes '?', the ends are trimmed. */
 static void text_copy(char *out, size_t room, const uint8_t *p, size_t n)
 {
@@ -53,7 +43,7 @@ static void text_copy(char *out, size_t room, const uint8_t *p, size_t n)
     if (zero) end = zero;
     while (p < end && isspace(*p)) p++;
     while (p < end) {
-        size_t length = utf8_length(p, end), take = length ? length : 1;
+        size_t length = clip_utf8_length(p, end), take = length ? length : 1;
         bool control = *p < 0x20 || *p == 0x7f || (*p == 0xc2 && length == 2 && p[1] < 0xa0);
         if (used + take >= room) break;
         if (control) out[used++] = ' ';

@@ -4,7 +4,7 @@
  * where they lie, since an escape is never shorter than what it stands for. It is strict where a vocabulary could be
  * misread and does not check more: UTF-8 is passed through as it is. */
 #include "engine/model/json_scan.h"
-#include "engine/model/utf8.h"
+#include "engine/utf8.h"
 
 #include <float.h>
 #include <string.h>

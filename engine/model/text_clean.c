@@ -30,7 +30,7 @@
 #include "engine/model/text_clean.h"
 #include "engine/error.h"
 #include "engine/model/html_entities.h"
-#include "engine/model/utf8.h"
+#include "engine/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -18,7 +18,7 @@
 #include "engine/error.h"
 #include "engine/model/text_clean.h"
 #include "engine/model/unigram.h"
-#include "engine/model/utf8.h"
+#include "engine/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "engine/error.h"
-#include "engine/model/utf8.h"
+#include "engine/utf8.h"
 
 #define SMALL 512            /* normalised bytes that need no memory from the heap */
 #define MOST ((size_t)8 << 20)
@@ -104,7 +104,7 @@ typedef struct part {
 static part next_part(const clip_pieces *v, const uint8_t *text, size_t n)
 {
     static const uint8_t replacement[] = {0xEF, 0xBF, 0xBD};
-    uint32_t string = 0, c;
+    uint32_t string = 0;
     size_t taken = v->has_user_pieces ? longest_user_piece(v, text, n) : 0;
     if (taken) return (part){text, taken, taken};
     taken = longest_rule(&v->map, text, n, &string);
@@ -112,9 +112,8 @@ static part next_part(const clip_pieces *v, const uint8_t *text, size_t n)
         const uint8_t *p = v->map.strings + string;
         return (part){p, strnlen((const char *)p, STRING_MOST), taken}; /* a NUL is the last of all strings */
     }
-    taken = clip_utf8_read(text, text + n, &c);
-    bool itself = taken == sizeof replacement && memcmp(text, replacement, taken) == 0;
-    if (c == CLIP_UTF8_REPLACEMENT && !itself) return (part){replacement, sizeof replacement, 1};
+    taken = clip_utf8_length(text, text + n);
+    if (!taken) return (part){replacement, sizeof replacement, 1};
     return (part){text, taken, taken};
 }
 

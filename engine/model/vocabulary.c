@@ -21,7 +21,7 @@
 #include "engine/model/vocabulary.h"
 #include "engine/error.h"
 #include "engine/model/json_scan.h"
-#include "engine/model/utf8.h"
+#include "engine/utf8.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -74,6 +74,9 @@ static void a_closed_descriptor_is_an_error_that_says_so(void **state)
     size_t n;
     assert_int_equal(clip_file_read(-1, "gone.jpg", NULL, &bytes, &n, &e), CLIP_E_IO);
     assert_string_equal(e.text, "gone.jpg: Bad file descriptor");
+    e.text[0] = 0; /* a message is UTF-8 whatever the name is */
+    assert_int_equal(clip_file_read(-1, "\xe2\x82\xac caf\xe9 \xc2\x9b\x1b[1m \xed\xa0\x80\x7f", NULL, &bytes, &n, &e), CLIP_E_IO);
+    assert_non_null(strstr(e.text, "\xe2\x82\xac caf\\xe9 \\x9b\\x1b[1m \\xed\\xa0\\x80\\x7f: "));
 }
 
 static void an_empty_file_is_no_photo(void **state)

@@ -2,7 +2,9 @@
  *
  * utf8proc_iterate does not say how many bytes of a broken sequence belong together, which decides how many U+FFFD stand
  * for it; hence our own. */
-#include "engine/model/utf8.h"
+#include "engine/utf8.h"
+
+#include <stdbool.h>
 
 size_t clip_utf8_read(const uint8_t *p, const uint8_t *end, uint32_t *cp) {
     uint8_t b = p[0], low = 0x80, high = 0xBF;
@@ -26,6 +28,13 @@ size_t clip_utf8_read(const uint8_t *p, const uint8_t *end, uint32_t *cp) {
     }
     *cp = c;
     return more + 1;
+}
+
+size_t clip_utf8_length(const uint8_t *p, const uint8_t *end) {
+    uint32_t c;
+    size_t n = clip_utf8_read(p, end, &c);
+    bool itself = n == 3 && p[0] == 0xEF && p[1] == 0xBF && p[2] == 0xBD;
+    return c != CLIP_UTF8_REPLACEMENT || itself ? n : 0;
 }
 
 size_t clip_utf8_write(uint32_t c, uint8_t *out) {
