@@ -15,7 +15,7 @@
  *              line: what happened, to which file, what to do. Nothing is printed, nothing exits, no environment variable
  *              is read by this library.
  * Cost         Opening a model maps its files and reads only the configuration and the weight file's header; an encoder
- *              touches only its own tower's pages. Encoding allocates nothing.
+ *              touches only its own tower's pages. Encoding photos allocates nothing, nor do texts of a few hundred letters.
  *
  * Use
  *     clip_model *m; clip_text_encoder *t; clip_error e = {0}; float v[1024];
