@@ -34,6 +34,13 @@ static double cosine(const float *a, const float *b, int dim)
     return ab / sqrt(aa * bb);
 }
 
+static double squares(const float *v, int dim)
+{
+    double sum = 0;
+    for (int i = 0; i < dim; i++) sum += (double)v[i] * v[i];
+    return sum;
+}
+
 static void encode_images(const clip_model *m, clip_encoder_options o, const uint8_t *rows, size_t n, float *out)
 {
     clip_error err = {0};
@@ -64,7 +71,7 @@ static void vectors_are_the_references(void **state)
             for (int j = 0; j < MADE_IMAGES; j++) {
                 assert_true(cosine(v[text] + j * dim, r.values + j * dim, dim) > 0.999999);
                 if (!text) assert_true(cosine(narrow + j * dim, r.values + j * dim, dim) > 0.9999);
-                assert_float_equal(cosine(v[text] + j * dim, v[text] + j * dim, dim), 1, 1e-6);
+                assert_float_equal(squares(v[text] + j * dim, dim), 1, 1e-6);
             }
             found++;
         }
