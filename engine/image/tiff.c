@@ -13,8 +13,8 @@
 #define SYMBOLS(X) \
     X(TIFFOpenOptionsAlloc) X(TIFFOpenOptionsFree) X(TIFFOpenOptionsSetMaxSingleMemAlloc) \
     X(TIFFOpenOptionsSetErrorHandlerExtR) X(TIFFOpenOptionsSetWarningHandlerExtR) X(TIFFClientOpenExt) X(TIFFClose) \
-    X(TIFFGetField) X(TIFFGetFieldDefaulted) X(TIFFRGBAImageOK) X(TIFFRGBAImageBegin) X(TIFFRGBAImageGet) \
-    X(TIFFRGBAImageEnd) X(TIFFIsTiled)
+    X(TIFFGetField) X(TIFFGetFieldDefaulted) X(TIFFSetField) X(TIFFRGBAImageOK) X(TIFFRGBAImageBegin) \
+    X(TIFFRGBAImageGet) X(TIFFRGBAImageEnd) X(TIFFIsTiled)
 static struct { SYMBOLS(CLIP_LAZY_MEMBER) } tiff;
 #define LIB tiff
 
@@ -172,10 +172,19 @@ static clip_status read_bands(clip_job *job, TIFFRGBAImage *image, uint32_t band
     return CLIP_OK;
 }
 
+/* Alpha is dropped, as in the other formats. libtiff multiplies the colours by it, unless they are said to be so already. */
+static void keep_colours(TIFF *t)
+{
+    uint16_t n = 0, *kinds = NULL, multiplied = EXTRASAMPLE_ASSOCALPHA;
+    bool has = tiff.TIFFGetField(t, TIFFTAG_EXTRASAMPLES, &n, &kinds) && n == 1 && kinds[0] == EXTRASAMPLE_UNASSALPHA;
+    if (has) tiff.TIFFSetField(t, TIFFTAG_EXTRASAMPLES, 1, &multiplied);
+}
+
 static clip_status read_pixels(clip_job *job, TIFF *t, tiff_source *s)
 {
     char why[1024] = "";
     TIFFRGBAImage image;
+    keep_colours(t);
     if (!tiff.TIFFRGBAImageOK(t, why) || !tiff.TIFFRGBAImageBegin(&image, t, 1, why))
         return clip_fail(job->err, CLIP_E_UNSUPPORTED, "%s", why[0] ? why : "a TIFF of an unknown kind");
     image.req_orientation = image.orientation; /* as stored */

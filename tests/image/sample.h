@@ -73,7 +73,7 @@ sample_file sample_gif_make(const uint8_t *pixels, int w, int h, bool interlaced
 
 typedef struct sample_tiff {
     int orientation, compression, rows_per_strip; /* 0: upright, none, all */
-    bool tiled, gray16;       /* gray16 takes pixels of 2 bytes */
+    bool tiled, gray16, alpha; /* gray16 takes pixels of 2 bytes, alpha of 4, without tiles both */
 } sample_tiff;
 
 sample_file sample_tiff_make(const uint8_t *pixels, int w, int h, const sample_tiff *o);

@@ -127,12 +127,13 @@ static void tiff_tiles(TIFF *t, const uint8_t *pixels, int w, int h)
 
 sample_file sample_tiff_make(const uint8_t *pixels, int w, int h, const sample_tiff *o)
 {
-    int fd = memfd_create("sample", 0), bytes = o->gray16 ? 2 : 3;
+    int fd = memfd_create("sample", 0), bytes = o->gray16 ? 2 : o->alpha ? 4 : 3;
     TIFF *t = TIFFFdOpen(dup(fd), "sample", "w");
     if (!t) abort();
     TIFFSetField(t, TIFFTAG_IMAGEWIDTH, w);
     TIFFSetField(t, TIFFTAG_IMAGELENGTH, h);
-    TIFFSetField(t, TIFFTAG_SAMPLESPERPIXEL, o->gray16 ? 1 : 3);
+    TIFFSetField(t, TIFFTAG_SAMPLESPERPIXEL, o->gray16 ? 1 : bytes);
+    if (o->alpha) TIFFSetField(t, TIFFTAG_EXTRASAMPLES, 1, (uint16_t[]){EXTRASAMPLE_UNASSALPHA});
     TIFFSetField(t, TIFFTAG_BITSPERSAMPLE, o->gray16 ? 16 : 8);
     TIFFSetField(t, TIFFTAG_PHOTOMETRIC, o->gray16 ? PHOTOMETRIC_MINISBLACK : PHOTOMETRIC_RGB);
     TIFFSetField(t, TIFFTAG_PLANARCONFIG, PLANARCONFIG_CONTIG);

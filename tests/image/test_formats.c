@@ -173,6 +173,17 @@ static void sixteen_bits_of_tiff_are_scaled(void **state)
     check(&f, CLIP_FORMAT_TIFF, rgb, W, H, 1);
 }
 
+/* As in the other formats, what is transparent keeps its colour. */
+static void alpha_of_tiff_is_dropped(void **state)
+{
+    if (lacks(CLIP_FORMAT_TIFF)) return;
+    uint8_t *pixels = smooth(W, H), four[W * H * 4];
+    for (int i = 0; i < W * H; i++) memcpy(four + 4 * i, pixels + 3 * i, 3), four[4 * i + 3] = (uint8_t)(i * 7);
+    sample_file f = sample_tiff_make(four, W, H, &(sample_tiff){.alpha = true, .rows_per_strip = 7});
+    check(&f, CLIP_FORMAT_TIFF, pixels, W, H, 0);
+    free(pixels);
+}
+
 static void a_raw_photo_is_its_largest_preview(void **state)
 {
     uint8_t *pixels = smooth(W, H), *tiny = smooth(20, 15);
@@ -332,6 +343,7 @@ int main(void)
         cmocka_unit_test(gif_is_read_interlaced_or_not),
         cmocka_unit_test(tiff_is_read_in_strips_tiles_and_all_orientations),
         cmocka_unit_test(sixteen_bits_of_tiff_are_scaled),
+        cmocka_unit_test(alpha_of_tiff_is_dropped),
         cmocka_unit_test(a_raw_photo_is_its_largest_preview),
         cmocka_unit_test(a_raw_photo_without_a_preview_says_so),
         cmocka_unit_test(loops_of_directories_end),
