@@ -1,6 +1,7 @@
 /* command_duplicates.c: `clipsearch duplicates`: shows copies, never touches them. */
 #include "query/conditions.h"
 #include "query/duplicates.h"
+#include "query/explain.h"
 #include "query/print.h"
 #include "query/query.h"
 
@@ -122,6 +123,7 @@ static int run(cli *c, const query_filter *filter, double threshold, const query
     if (!status) {
         status = print_groups(&d, style, copies_only);
         say_sum(c, &d);
+        if (!d.photos.n) query_explain_nothing(&l, filter);
         if (!status && !d.groups) status = 1;
         query_duplicates_finish(&d);
     }

@@ -95,11 +95,12 @@ static void put_title(FILE *f, const query_term *terms, size_t n)
 
 static void put_date(FILE *f, const store_photo *p)
 {
-    char day[32];
+    char day[32] = "";
     time_t seconds = (time_t)(p->mtime_ns / 1000000000);
     struct tm parts;
-    if (p->taken) fprintf(f, "%.16s", p->taken);
-    else if (localtime_r(&seconds, &parts) && strftime(day, sizeof day, "%Y-%m-%d", &parts)) fprintf(f, "%s (file)", day);
+    if (p->taken) snprintf(day, sizeof "YYYY-MM-DD HH:MM", "%s", p->taken);
+    else if (localtime_r(&seconds, &parts)) strftime(day, sizeof day, "%Y-%m-%d (file)", &parts);
+    query_sheet_text(f, day);
 }
 
 static void put_hit(FILE *f, const query_hit *h, const small *picture)

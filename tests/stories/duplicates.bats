@@ -55,6 +55,10 @@ story_setup() {
     indexed
     try duplicates --in "$photos/sub"
     expect_status 1
+    [[ "$stderr" != *"no photo"* ]] || fail_with "photos are there, and no copies"
+    try duplicates --in "$photos/sbu"
+    expect_status 1
+    expect_in_stderr "did you mean $photos/sub?"
     try duplicates --in "$photos/sub" --in "$photos/two.jpg" --paths
     expect_status 0
     [ "$(names)" = "five.jpg two.jpg " ] || [ "$(names)" = "two.jpg five.jpg " ] || fail_with "the two"

@@ -67,6 +67,10 @@ story_setup() {
     grep -q 'href="file://.*/odd%20%24%28touch%20x%29%20name%27s.jpg"' page.html || fail_with "the link"
     grep -q 'odd $(touch x) name&#39;s.jpg</a>' page.html || fail_with "the name"
     ! grep -qE 'https?://|<script|<link' page.html || fail_with "something from outside"
+    sqlite3 "$XDG_DATA_HOME/clipsearch/library.db" "UPDATE photos SET taken = '<script>'" # as a stranger's library may have it
+    try search x --html page.html
+    grep -q '&lt;script&gt;' page.html || fail_with "the date is text"
+    ! grep -q '<script' page.html || fail_with "a date became a part of the page"
     rm "$photos/a.jpg"
     try search '<b>&' --html page.html
     grep -q '<h1>&lt;b&gt;&amp;</h1>' page.html || fail_with "the question is text"
