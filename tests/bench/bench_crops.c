@@ -7,6 +7,7 @@
  * row that the model sees, with sides up to 4:3 of each other, half of them mirrored; the photo's place in the order is the
  * seed. Goes on where an unfinished OUT.npy ends. */
 #include "engine/clip.h"
+#include "tests/made_numbers.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -26,10 +27,7 @@ static void die(const char *what, const clip_error *e)
 
 static float uniform(uint64_t *seed)
 {
-    uint64_t z = *seed += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return (float)((z ^ z >> 31) >> 40) * 0x1p-24f;
+    return (float)(made_bits(seed) >> 40) * 0x1p-24f;
 }
 
 typedef struct part { float x, y, w, h; bool mirrored; } part; /* shares of a row's side */

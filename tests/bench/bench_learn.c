@@ -12,6 +12,7 @@
 #include "query/concept.h"
 #include "query/logistic.h"
 #include "query/relevance.h"
+#include "tests/made_numbers.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -101,14 +102,6 @@ static int mentions(const photo *p, const char *words)
 
 /* ---- one draw ---- */
 
-static uint64_t next(uint64_t *seed)
-{
-    uint64_t z = *seed += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
 static int by_score(const void *a, const void *b)
 {
     double x = ((const place *)a)->score, y = ((const place *)b)->score;
@@ -140,7 +133,7 @@ static void draw(const int *shows, size_t n, size_t shots, uint64_t seed, size_t
     size_t front = 0;
     for (size_t i = 0; i < n; i++) order[i] = i;
     for (size_t i = n; i > 1; i--) {
-        size_t j = next(&seed) % i, was = order[i - 1];
+        size_t j = made_bits(&seed) % i, was = order[i - 1];
         order[i - 1] = order[j], order[j] = was;
     }
     for (size_t i = 0; i < n && front < shots; i++)

@@ -1,5 +1,6 @@
 /* made_vectors.c: see made_vectors.h. */
 #include "made_vectors.h"
+#include "tests/made_numbers.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -8,18 +9,10 @@
 
 enum { MEAN, PHOTO, PART, TEXT_MEAN, TEXT, DIM_MAX = 8192 };
 
-static uint64_t bits(uint64_t *seed)
-{
-    uint64_t z = *seed += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
 /* Nearly normal, unit variance: the sum of four 16-bit numbers. */
 static float normal(uint64_t *seed)
 {
-    uint64_t b = bits(seed);
+    uint64_t b = made_bits(seed);
     int s = (int)(b & 0xffff) + (int)(b >> 16 & 0xffff) + (int)(b >> 32 & 0xffff) + (int)(b >> 48) - 2 * 65535;
     return (float)s * (1.0f / 37836.0f);
 }
@@ -33,7 +26,7 @@ bool made_shape_open(const char *path, int dim, made_shape *out)
     bool ok = f && dim <= DIM_MAX;
     for (int i = 0; ok && i < dim; i++)
         for (int c = 0; c < 5; c++) ok = ok && fscanf(f, "%f", &out->axis[c][i]) == 1;
-    for (int i = 0; ok && i < 2 * dim; i++) out->sign[i] = bits(&seed) & 1 ? -1 : 1;
+    for (int i = 0; ok && i < 2 * dim; i++) out->sign[i] = made_bits(&seed) & 1 ? -1 : 1;
     if (f) fclose(f);
     if (!ok) made_shape_close(out);
     return ok;

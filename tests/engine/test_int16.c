@@ -10,25 +10,11 @@
 
 #include <cmocka.h>
 
-#include "engine/math/arena.h"
+#include "uniform_numbers.h"
+
 #include "engine/math/dnn.h"
 #include "engine/math/int16.h"
 #include "engine/math/layers.h"
-
-static uint32_t seed = 1;
-
-static float uniform(void) /* -1 .. 1 */
-{
-    seed = seed * 1664525u + 1013904223u;
-    return (float)(seed >> 8) / 8388608.0f - 1;
-}
-
-static float *numbers(size_t n)
-{
-    float *p = clip_aligned_alloc(n * sizeof *p + 64);
-    for (size_t i = 0; i < n; i++) p[i] = uniform();
-    return p;
-}
 
 static void *rounded(const float *x, int rows, int in)
 {

@@ -10,24 +10,10 @@
 
 #include <cmocka.h>
 
-#include "engine/math/arena.h"
+#include "uniform_numbers.h"
+
 #include "engine/math/cpu.h"
 #include "engine/math/kernels.h"
-
-static uint32_t seed = 1;
-
-static float uniform(void) /* -1 .. 1 */
-{
-    seed = seed * 1664525u + 1013904223u;
-    return (float)(seed >> 8) / 8388608.0f - 1;
-}
-
-static float *numbers(size_t n)
-{
-    float *p = clip_aligned_alloc(n * sizeof *p + 64);
-    for (size_t i = 0; i < n; i++) p[i] = uniform();
-    return p;
-}
 
 static void assert_close(const float *got, const float *want, size_t n, float limit, const char *what, int a, int b, int c)
 {

@@ -8,6 +8,8 @@
  * the libFuzzer build of the same target takes as an argument.
  *
  * Output is TAP: one case for each seed. */
+#include "tests/made_numbers.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -62,14 +64,6 @@ static void try_input(const uint8_t *bytes, size_t size, const char *name, const
     free(exact);
 }
 
-static uint64_t next_random(uint64_t *state) /* splitmix64 */
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
 /* Bytes that parsers trip over: limits of signed and unsigned fields, structure characters. */
 static uint8_t nasty_byte(uint64_t r)
 {
@@ -79,12 +73,12 @@ static uint8_t nasty_byte(uint64_t r)
 
 static void mutate(uint8_t *bytes, size_t size, uint64_t *state)
 {
-    size_t changes = 1 + next_random(state) % 8;
+    size_t changes = 1 + made_bits(state) % 8;
     for (size_t i = 0; i < changes && size; i++) {
-        uint64_t r = next_random(state);
+        uint64_t r = made_bits(state);
         /* Headers decide: every second change falls into the first 256 bytes. */
         size_t reach = r & 2 && size > 256 ? 256 : size;
-        bytes[next_random(state) % reach] = nasty_byte(r >> 2);
+        bytes[made_bits(state) % reach] = nasty_byte(r >> 2);
     }
 }
 

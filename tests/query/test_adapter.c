@@ -1,6 +1,7 @@
 /* test_adapter.c: what a person's captions teach: products against plain ones, derivatives through the loss, data whose answer is known. */
 #include "query/adapter.h"
 #include "query/products.h"
+#include "tests/made_numbers.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -10,21 +11,6 @@
 #include <cmocka.h>
 
 enum { DIM = 48, PHOTOS = 300, TEXTS = 2 * PHOTOS };
-
-static uint64_t next(uint64_t *seed)
-{
-    uint64_t z = *seed += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
-static float normal(uint64_t *seed)
-{
-    double sum = 0;
-    for (int i = 0; i < 12; i++) sum += (double)(next(seed) >> 11) * 0x1p-53;
-    return (float)(sum - 6);
-}
 
 static void to_unit_length(float *v)
 {
@@ -42,8 +28,8 @@ static void products_are_those_of_the_plain_loop(void **state)
         size_t m = sizes[k][0], inner = sizes[k][1], n = sizes[k][2];
         float *a = malloc(m * inner * sizeof *a), *b = malloc(inner * n * sizeof *b), *c = calloc(m * n, sizeof *c);
         assert_true(a && b && c);
-        for (size_t i = 0; i < m * inner; i++) a[i] = normal(&seed);
-        for (size_t i = 0; i < inner * n; i++) b[i] = normal(&seed);
+        for (size_t i = 0; i < m * inner; i++) a[i] = made_normal(&seed);
+        for (size_t i = 0; i < inner * n; i++) b[i] = made_normal(&seed);
         for (size_t i = 0; i < m * n; i++) c[i] = 1; /* is added to */
         query_products(a, b, c, m, inner, n);
         for (size_t i = 0; i < m; i++)
@@ -64,11 +50,11 @@ static void make(float *photos, float *texts, uint32_t *own, bool turned, float 
     uint64_t seed = 5;
     for (size_t i = 0; i < PHOTOS; i++) {
         float *x = photos + i * DIM;
-        for (int d = 0; d < DIM; d++) x[d] = normal(&seed);
+        for (int d = 0; d < DIM; d++) x[d] = made_normal(&seed);
         to_unit_length(x);
         for (size_t k = 0; k < 2; k++) {
             float *t = texts + (2 * i + k) * DIM;
-            for (int d = 0; d < DIM; d++) t[d] = x[turned && d % 2 ? (d + 10) % DIM : d] + noise / 7 * normal(&seed);
+            for (int d = 0; d < DIM; d++) t[d] = x[turned && d % 2 ? (d + 10) % DIM : d] + noise / 7 * made_normal(&seed);
             to_unit_length(t);
             own[2 * i + k] = (uint32_t)i;
         }
@@ -101,7 +87,7 @@ static void captions_that_say_it_otherwise_are_learned(void **state)
     uint64_t seed = 77; /* photos that it never saw */
     double before = 0, after = 0;
     for (int i = 0; i < 50; i++) {
-        for (int d = 0; d < DIM; d++) x[d] = normal(&seed);
+        for (int d = 0; d < DIM; d++) x[d] = made_normal(&seed);
         to_unit_length(x);
         for (int d = 0; d < DIM; d++) t[d] = t[DIM + d] = x[d % 2 ? (d + 10) % DIM : d];
         to_unit_length(t);
@@ -129,7 +115,7 @@ static void a_new_one_changes_nothing(void **state)
     query_adapter a;
     float t[DIM], was[DIM];
     uint64_t seed = 3;
-    for (int d = 0; d < DIM; d++) t[d] = normal(&seed);
+    for (int d = 0; d < DIM; d++) t[d] = made_normal(&seed);
     to_unit_length(t);
     memcpy(was, t, sizeof was);
     assert_true(query_adapter_make(DIM, &a));

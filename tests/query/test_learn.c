@@ -4,6 +4,7 @@
 #include "query/concept.h"
 #include "query/lbfgs.h"
 #include "query/logistic.h"
+#include "tests/made_numbers.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -141,26 +142,11 @@ static void derivatives_are_those_of_the_value(void **state)
 
 enum { WIDE = 32 };
 
-static uint64_t next(uint64_t *seed)
-{
-    uint64_t z = *seed += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
-static float normal(uint64_t *seed)
-{
-    double sum = 0;
-    for (int i = 0; i < 12; i++) sum += (double)(next(seed) >> 11) * 0x1p-53;
-    return (float)(sum - 6);
-}
-
 /* Unit vectors; those that show the thing lean along axis 3. */
 static void make_photo(uint64_t *seed, float lean, float *x)
 {
     double square = 0;
-    for (int d = 0; d < WIDE; d++) x[d] = normal(seed) + (d == 0 ? 6 : 0) + (d == 3 ? lean : 0);
+    for (int d = 0; d < WIDE; d++) x[d] = made_normal(seed) + (d == 0 ? 6 : 0) + (d == 3 ? lean : 0);
     for (int d = 0; d < WIDE; d++) square += (double)x[d] * (double)x[d];
     for (int d = 0; d < WIDE; d++) x[d] = (float)((double)x[d] / sqrt(square));
 }

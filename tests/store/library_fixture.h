@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "store/library.h"
+#include "tests/made_numbers.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -31,17 +32,9 @@ typedef struct fixture {
     if (ok_st) fail_msg("%s: status %d: %s", #call, ok_st, (f)->err.text); } while (0)
 #define FAILS(f, status, call) do { (f)->err.text[0] = 0; assert_int_equal((call), (status)); } while (0)
 
-static inline uint64_t random_bits(uint64_t *seed) /* splitmix64 */
-{
-    uint64_t z = *seed += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
 static inline float random_normal(uint64_t *seed)
 {
-    double u = ((double)(random_bits(seed) >> 11) + 0.5) * 0x1p-53, v = (double)(random_bits(seed) >> 11) * 0x1p-53;
+    double u = ((double)(made_bits(seed) >> 11) + 0.5) * 0x1p-53, v = (double)(made_bits(seed) >> 11) * 0x1p-53;
     return (float)(sqrt(-2 * log(u)) * cos(6.283185307179586 * v));
 }
 

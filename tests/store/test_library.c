@@ -323,7 +323,7 @@ static void a_kill_loses_at_most_one_batch(void **state)
             }
         }
         close(said[1]);
-        usleep(2000 + (useconds_t)(random_bits(&seed) % 60000));
+        usleep(2000 + (useconds_t)(made_bits(&seed) % 60000));
         kill(child, SIGKILL);
         waitpid(child, NULL, 0);
         char c;
@@ -360,7 +360,7 @@ static void a_kill_while_the_search_index_is_made_leaves_a_sound_library(void **
             for (;;)
                 if (store_cache_update(s, f.model, true, NULL, NULL, NULL)) _exit(1);
         }
-        usleep(2000 + (useconds_t)(random_bits(&seed) % 150000));
+        usleep(2000 + (useconds_t)(made_bits(&seed) % 150000));
         kill(child, SIGKILL);
         waitpid(child, NULL, 0);
         int64_t problems;

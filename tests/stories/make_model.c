@@ -8,6 +8,8 @@
  *
  * With "siglip" a folder in Hugging Face's form of the same sizes: attention pooling, a scale of exp(2.5) and a bias of -1, and
  * letters as its pieces. With "shards" the weights are part-1.safetensors, part-2.safetensors and an index. */
+#include "tests/made_numbers.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdbool.h>
@@ -75,12 +77,9 @@ enum { SIGLIP_TENSORS = sizeof siglip_tensors / sizeof *siglip_tensors };
 
 static uint64_t state;
 
-static double uniform(void) /* splitmix64, [0, 1) */
+static double uniform(void) /* [0, 1) */
 {
-    uint64_t z = state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return (double)((z ^ z >> 31) >> 11) / 9007199254740992.0;
+    return (double)(made_bits(&state) >> 11) / 9007199254740992.0;
 }
 
 static double normal(void)
