@@ -10,6 +10,7 @@
 #include "engine/error.h"
 #include "engine/image/image.h"
 #include "engine/math/cpu.h"
+#include "engine/math/crew.h"
 #include "engine/math/dnn.h"
 #include "engine/math/int16.h"
 #include "engine/math/pool.h"
@@ -196,25 +197,46 @@ static clip_status make_desks(clip_text_encoder *e, clip_error *err)
     return e->desks ? CLIP_OK : clip_fail(err, CLIP_E_MEMORY, "out of memory");
 }
 
-/* A search asks for one text: then there is one worker, and no thread is started. */
+/* The vocabulary takes one core some milliseconds; meanwhile the other brings the weights. */
+typedef struct preparing {
+    clip_text_encoder *e;
+    atomic_bool ready;
+    clip_status status;
+    clip_error *err;
+} preparing;
+
+static bool prepare(void *context, int worker, int i)
+{
+    preparing *p = context;
+    if (i) clip_text_weights_fetch(p->e->model, &p->ready);
+    else {
+        p->status = clip_model_tokenizer(p->e->model, &p->e->tokenizer, p->err);
+        atomic_store(&p->ready, true);
+    }
+    return !p->status;
+}
+
+static clip_status make_text_tower(clip_text_encoder *e, clip_error *err)
+{
+    preparing p = {.e = e, .err = err};
+    clip_status s = clip_pool_create(e->workers, &e->pool, err);
+    if (!s && !clip_pool_run(e->pool, prepare, &p, e->workers > 1 ? 2 : 1)) s = p.status;
+    if (!s) s = clip_text_tower_create(e->model, &(clip_tower_options){.workers = e->workers, .batch = e->pass}, &e->tower, err);
+    return s ? s : make_desks(e, err);
+}
+
 clip_status clip_text_encoder_create(const clip_model *m, const clip_encoder_options *o, clip_text_encoder **out,
                                      clip_error *err)
 {
-    clip_tokenizer *tokenizer;
-    clip_status s = clip_model_tokenizer(m, &tokenizer, err);
-    if (s) return s;
     clip_text_encoder *e = calloc(1, sizeof *e);
     if (!e) return clip_fail(err, CLIP_E_MEMORY, "out of memory");
     int most = o && o->max_batch > 0 ? o->max_batch : DEFAULT_TEXTS, threads = threads_for(o);
     if (most > MOST_TEXTS) most = MOST_TEXTS;
     e->model = m;
-    e->tokenizer = tokenizer;
     e->pass = most < TEXTS_IN_PASS ? most : TEXTS_IN_PASS;
     e->workers = (most + e->pass - 1) / e->pass;
     if (e->workers > threads) e->workers = threads;
-    s = clip_text_tower_create(m, &(clip_tower_options){.workers = e->workers, .batch = e->pass}, &e->tower, err);
-    if (!s) s = make_desks(e, err);
-    if (!s) s = clip_pool_create(e->workers, &e->pool, err);
+    clip_status s = make_text_tower(e, err);
     if (s) clip_text_encoder_destroy(e);
     else *out = e;
     return s;
@@ -265,6 +287,7 @@ typedef struct text_work {
     const char *const *texts;
     size_t n;
     float *out;
+    clip_crew *crew;      /* all workers at one pass, or NULL: each at its own */
 } text_work;
 
 static bool encode_texts(void *context, int worker, int i)
@@ -276,19 +299,41 @@ static bool encode_texts(void *context, int worker, int i)
     while (at < end) {
         int used = gather(e, &e->desks[worker], w->texts + at, (int)(end - at));
         if (!used) return false;
-        clip_text_tower_run(e->tower, worker, e->desks[worker].ids, e->desks[worker].starts, used, w->out + at * dim);
+        clip_text_tower_run(e->tower, worker, w->crew, e->desks[worker].ids, e->desks[worker].starts, used, w->out + at * dim);
         at += (size_t)used;
     }
     return true;
 }
 
+/* Piece 0 leads, the others help. */
+static bool encode_together(void *context, int worker, int i)
+{
+    text_work *w = context;
+    if (i) {
+        clip_crew_help(w->crew);
+        return true;
+    }
+    bool ok = encode_texts(context, worker, 0);
+    clip_crew_end(w->crew);
+    return ok;
+}
+
+static bool encode_all(clip_text_encoder *e, text_work *w)
+{
+    clip_crew crew = CLIP_CREW_INIT;
+    size_t passes = (w->n + (size_t)e->pass - 1) / (size_t)e->pass;
+    if (passes != 1 || e->workers == 1) return clip_pool_run(e->pool, encode_texts, w, (int)passes);
+    w->crew = &crew;
+    return clip_pool_run(e->pool, encode_together, w, e->workers);
+}
+
 clip_status clip_text_encode(clip_text_encoder *e, const char *const *texts, size_t n, float *out, clip_error *err)
 {
     const size_t most = (size_t)INT_MAX / 2 * (size_t)e->pass;
-    text_work w = {e, texts, n, out};
+    text_work w = {.e = e, .texts = texts, .n = n, .out = out};
     if (n > most) return clip_fail(err, CLIP_E_LIMIT, "%zu texts in one call; the limit is %zu", n, most);
     for (int i = 0; i < e->workers; i++) e->desks[i].status = CLIP_OK, e->desks[i].error.text[0] = 0;
-    if (!clip_pool_run(e->pool, encode_texts, &w, (int)((n + (size_t)e->pass - 1) / (size_t)e->pass)))
+    if (!encode_all(e, &w))
         for (int i = 0; i < e->workers; i++)
             if (e->desks[i].status) return clip_fail(err, e->desks[i].status, "%s", e->desks[i].error.text);
     return normalise(e->model, out, n, err);

@@ -21,6 +21,10 @@
 
 #include "engine/model/map.h"
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22 /* Linux 5.14; others take the pages one by one */
+#endif
+
 #define MAX_HEADER ((uint64_t)4 << 20)
 
 struct clip_safetensors {
@@ -228,15 +232,24 @@ const clip_tensor *clip_safetensors_find(const clip_safetensors *s, const char *
     return bsearch(&key, s->tensors, s->count, sizeof *s->tensors, by_name);
 }
 
-void clip_safetensors_release(const clip_safetensors *s, const void *data, size_t bytes)
+static bool is_mapped(const clip_safetensors *s, const void *data)
+{
+    for (size_t i = 0; i < s->part_count; i++)
+        if (is_mapped(s->parts[i], data)) return true;
+    return s->map && (const unsigned char *)data >= s->data && (const unsigned char *)data < s->data + s->data_length;
+}
+
+/* The pages that lie in data .. data + bytes whole. Only advice: failing is harmless. */
+static void advise(const clip_safetensors *s, const void *data, size_t bytes, int advice)
 {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = ((uintptr_t)data + page - 1) / page * page;
     uintptr_t end = ((uintptr_t)data + bytes) / page * page;
-    bool inside = false;
-    for (size_t i = 0; i < s->part_count; i++) clip_safetensors_release(s->parts[i], data, bytes);
-    if (s->map) inside = (const unsigned char *)data >= s->data && (const unsigned char *)data < s->data + s->data_length;
-    if (inside && first < end) madvise((void *)first, end - first, MADV_DONTNEED); /* only advice: failing is harmless */
+    if (first < end && is_mapped(s, data)) madvise((void *)first, end - first, advice);
 }
+
+void clip_safetensors_release(const clip_safetensors *s, const void *data, size_t bytes) { advise(s, data, bytes, MADV_DONTNEED); }
+
+void clip_safetensors_fetch(const clip_safetensors *s, const void *data, size_t bytes) { advise(s, data, bytes, MADV_POPULATE_READ); }
 
 size_t clip_safetensors_count(const clip_safetensors *s) { return s->count; }
 const clip_tensor *clip_safetensors_at(const clip_safetensors *s, size_t i) { return &s->tensors[i]; }

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/math/crew.h"
 #include "engine/math/layers.h"
 #include "engine/model/block.h"
 #include "engine/model/model.h"
@@ -26,6 +27,7 @@
 
 /* What one thread needs for itself. */
 typedef struct text_worker {
+    clip_crew *crew;                  /* NULL: it computes alone */
     void *memory;
     float *x, *last;                  /* [rows][width], [batch][width]: the residual stream */
     float *h;                         /* [rows][width]: what goes into the next product */
@@ -121,6 +123,19 @@ void clip_text_tower_destroy(clip_text_tower *t)
     free(t);
 }
 
+/* In the order in which they are used. */
+void clip_text_weights_fetch(const clip_model *m, const atomic_bool *enough)
+{
+    for (int i = 0; m->text.blocks && i < m->config.text.stack.layers; i++) {
+        const clip_block_weights *w = &m->text.blocks[i];
+        const clip_view views[] = {w->qkv[0], w->qkv[1], w->qkv[2], w->out, w->fc1, w->fc2};
+        for (size_t v = 0; v < sizeof views / sizeof *views; v++) {
+            if (atomic_load(enough)) return;
+            clip_safetensors_fetch(m->file, views[v].data, (size_t)views[v].count * clip_type_size(views[v].type));
+        }
+    }
+}
+
 int clip_text_tower_rows(const clip_text_tower *t) { return t->rows; }
 
 static void tap(const clip_text_tower *t, const char *layer, const float *x, int rows, int width)
@@ -160,11 +175,27 @@ typedef struct linear_layer {
     bool add;
 } linear_layer;
 
-static void linear(const clip_text_tower *t, linear_layer l, const float *x, int rows, float *y, size_t ldy)
+typedef struct shared_product {
+    const clip_text_tower *t;
+    clip_linear_args a;
+} shared_product;
+
+/* A lone text reads each weight once, and giving its page back at once is cheaper than at the end: what the kernel keeps of it
+ * still lies in the processor's cache, and the helpers do their share. */
+static void linear_piece(const void *product, int first, int end)
+{
+    const shared_product *p = product;
+    size_t row = (size_t)p->a.in * clip_type_size(p->a.type);
+    p->t->k->linear(&p->a, first, end);
+    clip_safetensors_release(p->t->model->file, (const char *)p->a.w + (size_t)first * row, (size_t)(end - first) * row);
+}
+
+static void linear(const clip_text_tower *t, const text_worker *k, linear_layer l, const float *x, int rows, float *y, size_t ldy)
 {
     clip_linear_args a = {.x = x, .ldx = (size_t)l.in, .rows = rows, .in = l.in, .w = l.w.data, .type = l.w.type, .b = l.bias,
                           .y = y, .ldy = ldy, .act = l.act, .add = l.add};
-    t->k->linear(&a, 0, l.out);
+    if (k->crew) clip_crew_run(k->crew, linear_piece, &(shared_product){t, a}, l.out);
+    else t->k->linear(&a, 0, l.out);
 }
 
 /* Parts first .. end-1 of q, k, v of the first `rows` rows of h, side by side in y. */
@@ -174,7 +205,7 @@ static void project_qkv(const clip_text_tower *t, text_worker *k, int layer, int
     for (int i = first; i < end; i++) {
         linear_layer part = {.w = t->model->text.blocks[layer].qkv[i], .bias = t->vectors[layer].qkv_bias + (size_t)i * width,
                              .in = width, .out = width};
-        linear(t, part, k->h, rows, y + (size_t)(i - first) * width, ldy);
+        linear(t, k, part, k->h, rows, y + (size_t)(i - first) * width, ldy);
     }
 }
 
@@ -196,10 +227,10 @@ static void finish_block(const clip_text_tower *t, text_worker *k, int layer, fl
     const clip_block_weights *w = &t->model->text.blocks[layer];
     const clip_block_vectors *v = &t->vectors[layer];
     size_t width = (size_t)c->width, mlp = (size_t)c->mlp;
-    linear(t, (linear_layer){.w = w->out, .bias = v->out_bias, .in = c->width, .out = c->width, .add = true}, k->h, rows, x, width);
+    linear(t, k, (linear_layer){.w = w->out, .bias = v->out_bias, .in = c->width, .out = c->width, .add = true}, k->h, rows, x, width);
     norm(t, k, x, rows, v->ln_2_gain, v->ln_2_bias);
-    linear(t, (linear_layer){.w = w->fc1, .bias = v->fc1_bias, .in = c->width, .out = c->mlp, .act = c->act}, k->h, rows, k->wide, mlp);
-    linear(t, (linear_layer){.w = w->fc2, .bias = v->fc2_bias, .in = c->mlp, .out = c->width, .add = true}, k->wide, rows, x, width);
+    linear(t, k, (linear_layer){.w = w->fc1, .bias = v->fc1_bias, .in = c->width, .out = c->mlp, .act = c->act}, k->h, rows, k->wide, mlp);
+    linear(t, k, (linear_layer){.w = w->fc2, .bias = v->fc2_bias, .in = c->mlp, .out = c->width, .add = true}, k->wide, rows, x, width);
 }
 
 static void block(const clip_text_tower *t, text_worker *k, int layer, const int *starts, int n)
@@ -242,10 +273,11 @@ static void project_transposed(const clip_text_tower *t, text_worker *k, int n, 
     }
 }
 
-void clip_text_tower_run(clip_text_tower *t, int worker, const int32_t *ids, const int *starts, int n, float *out)
+void clip_text_tower_run(clip_text_tower *t, int worker, clip_crew *crew, const int32_t *ids, const int *starts, int n, float *out)
 {
     const clip_config *c = &t->model->config;
     text_worker *k = &t->workers[worker];
+    k->crew = crew;
     int width = c->text.stack.width, last = c->text.stack.layers - 1;
     embed(t, k, ids, starts, n);
     tap(t, "embedding", k->x, starts[n], width);
@@ -257,6 +289,6 @@ void clip_text_tower_run(clip_text_tower *t, int worker, const int32_t *ids, con
     tap(t, "last", k->last, n, width);
     norm(t, k, k->last, n, t->ln_gain, t->ln_bias);
     if (t->model->text.projection.transposed) project_transposed(t, k, n, out);
-    else linear(t, (linear_layer){.w = t->model->text.projection.w, .bias = t->projection_bias, .in = width, .out = c->dim}, k->h, n,
+    else linear(t, k, (linear_layer){.w = t->model->text.projection.w, .bias = t->projection_bias, .in = width, .out = c->dim}, k->h, n,
                 out, (size_t)c->dim);
 }

@@ -7,6 +7,7 @@
 #define CLIP_TOWER_H
 
 #include "engine/clip.h"
+#include "engine/math/crew.h"
 #include "engine/model/config.h"
 
 /* Called after each layer with its output, in tests only: [rows][width] floats. */
@@ -45,6 +46,9 @@ static inline const clip_image_tower_kind *clip_image_tower_of(clip_image_kind k
 
 typedef struct clip_text_tower clip_text_tower;
 
+/* Has the system lay out the pages of the weights, as far as it comes until *enough. */
+void clip_text_weights_fetch(const clip_model *m, const atomic_bool *enough);
+
 clip_status clip_text_tower_create(const clip_model *m, const clip_tower_options *o, clip_text_tower **out, clip_error *err);
 void clip_text_tower_destroy(clip_text_tower *t);
 
@@ -52,7 +56,7 @@ void clip_text_tower_destroy(clip_text_tower *t);
 int clip_text_tower_rows(const clip_text_tower *t);
 
 /* ids: the texts' tokens one after another, text i being ids[starts[i] .. starts[i+1]), each from its start token to its end
- * token, all inside the vocabulary. out: [n][dim], not normalised. */
-void clip_text_tower_run(clip_text_tower *t, int worker, const int32_t *ids, const int *starts, int n, float *out);
+ * token, all inside the vocabulary. crew: whoever helps with the products, or NULL. out: [n][dim], not normalised. */
+void clip_text_tower_run(clip_text_tower *t, int worker, clip_crew *crew, const int32_t *ids, const int *starts, int n, float *out);
 
 #endif

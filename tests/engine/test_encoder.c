@@ -122,7 +122,8 @@ static void many_texts_are_the_same_as_each(void **state)
     char text[N][40];
     const char *texts[N];
     static float all[N * DIM], one[DIM];
-    clip_text_encoder *many, *single;
+    clip_text_encoder *many, *single; /* many: a lone text is computed by three threads together */
+    static float together[DIM];
     for (int i = 0; i < N; i++) {
         snprintf(text[i], sizeof text[i], "%.*s %d", i % 20, "the quick brown fox jumps", i);
         texts[i] = text[i];
@@ -133,6 +134,8 @@ static void many_texts_are_the_same_as_each(void **state)
     for (int i = 0; i < N; i++) {
         assert_int_equal(clip_text_encode(single, texts + i, 1, one, NULL), CLIP_OK);
         assert_true(cosine(one, all + i * dim, dim) > 0.9999999);
+        assert_int_equal(clip_text_encode(many, texts + i, 1, together, NULL), CLIP_OK);
+        assert_memory_equal(one, together, (size_t)dim * sizeof *one);
     }
     assert_int_equal(clip_text_encode(many, texts, 0, all, NULL), CLIP_OK);
     clip_text_encoder_destroy(many);

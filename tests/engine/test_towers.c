@@ -122,7 +122,7 @@ static void text_tower(const clip_model *m, const clip_tower_options *o, watcher
         starts[i + 1] = starts[i] + (int)n;
     }
     if (clip_text_tower_create(m, o, &t, &err)) fail_msg("%s", err.text);
-    clip_text_tower_run(t, 0, ids, starts, MADE_TEXTS, v);
+    clip_text_tower_run(t, 0, NULL, ids, starts, MADE_TEXTS, v);
     unit(v, MADE_TEXTS, (size_t)m->config.dim);
     compare_all(w);
     compare(w, "vector", v, MADE_TEXTS, (size_t)m->config.dim);
