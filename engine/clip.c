@@ -208,11 +208,12 @@ typedef struct preparing {
 static bool prepare(void *context, int worker, int i)
 {
     preparing *p = context;
-    if (i) clip_text_weights_fetch(p->e->model, &p->ready);
-    else {
-        p->status = clip_model_tokenizer(p->e->model, &p->e->tokenizer, p->err);
-        atomic_store(&p->ready, true);
+    if (i) {
+        clip_text_weights_fetch(p->e->model, &p->ready);
+        return true;
     }
+    p->status = clip_model_tokenizer(p->e->model, &p->e->tokenizer, p->err);
+    atomic_store(&p->ready, true);
     return !p->status;
 }
 
