@@ -197,31 +197,11 @@ static clip_status make_desks(clip_text_encoder *e, clip_error *err)
     return e->desks ? CLIP_OK : clip_fail(err, CLIP_E_MEMORY, "out of memory");
 }
 
-/* The vocabulary takes one core some milliseconds; meanwhile the other brings the weights. */
-typedef struct preparing {
-    clip_text_encoder *e;
-    atomic_bool ready;
-    clip_status status;
-    clip_error *err;
-} preparing;
-
-static bool prepare(void *context, int worker, int i)
-{
-    preparing *p = context;
-    if (i) {
-        clip_text_weights_fetch(p->e->model, &p->ready);
-        return true;
-    }
-    p->status = clip_model_tokenizer(p->e->model, &p->e->tokenizer, p->err);
-    atomic_store(&p->ready, true);
-    return !p->status;
-}
-
+/* A search asks for one text: then all workers compute it together. */
 static clip_status make_text_tower(clip_text_encoder *e, clip_error *err)
 {
-    preparing p = {.e = e, .err = err};
-    clip_status s = clip_pool_create(e->workers, &e->pool, err);
-    if (!s && !clip_pool_run(e->pool, prepare, &p, e->workers > 1 ? 2 : 1)) s = p.status;
+    clip_status s = clip_model_tokenizer(e->model, &e->tokenizer, err);
+    if (!s) s = clip_pool_create(e->workers, &e->pool, err);
     if (!s) s = clip_text_tower_create(e->model, &(clip_tower_options){.workers = e->workers, .batch = e->pass}, &e->tower, err);
     return s ? s : make_desks(e, err);
 }
@@ -323,7 +303,7 @@ static bool encode_all(clip_text_encoder *e, text_work *w)
 {
     clip_crew crew = CLIP_CREW_INIT;
     size_t passes = (w->n + (size_t)e->pass - 1) / (size_t)e->pass;
-    if (passes != 1 || e->workers == 1) return clip_pool_run(e->pool, encode_texts, w, (int)passes);
+    if (passes != 1) return clip_pool_run(e->pool, encode_texts, w, (int)passes);
     w->crew = &crew;
     return clip_pool_run(e->pool, encode_together, w, e->workers);
 }

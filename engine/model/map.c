@@ -9,10 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-clip_status clip_file_map(const char *path, size_t least, const char *what, void **map, size_t *n, clip_error *err)
+clip_status clip_file_map_keep(const char *path, size_t least, const char *what, void **map, size_t *n, int *out, clip_error *err)
 {
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = *out = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) return clip_fail(err, CLIP_E_IO, "%s: %s", path, strerror(errno));
     clip_status s = CLIP_OK;
     if (fstat(fd, &st)) s = clip_fail(err, CLIP_E_IO, "%s: %s", path, strerror(errno));
@@ -25,6 +25,14 @@ clip_status clip_file_map(const char *path, size_t least, const char *what, void
         *map = mmap(NULL, *n, PROT_READ, MAP_PRIVATE, fd, 0);
         if (*map == MAP_FAILED) s = clip_fail(err, CLIP_E_IO, "%s: cannot be mapped: %s", path, strerror(errno));
     }
-    close(fd);
+    if (s) close(fd);
+    return s;
+}
+
+clip_status clip_file_map(const char *path, size_t least, const char *what, void **map, size_t *n, clip_error *err)
+{
+    int fd;
+    clip_status s = clip_file_map_keep(path, least, what, map, n, &fd, err);
+    if (!s) close(fd);
     return s;
 }

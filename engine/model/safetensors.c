@@ -21,15 +21,12 @@
 
 #include "engine/model/map.h"
 
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22 /* Linux 5.14; others take the pages one by one */
-#endif
-
 #define MAX_HEADER ((uint64_t)4 << 20)
 
 struct clip_safetensors {
     char *path;
     void *map;               /* NULL when the bytes are the caller's */
+    int fd;                  /* of what is mapped, else -1 */
     const unsigned char *bytes, *data;
     size_t length, header_length, data_length;
     const void *header;
@@ -205,11 +202,17 @@ clip_status clip_safetensors_open(const char *path, clip_safetensors **out, clip
 {
     void *map = NULL;
     size_t length = 0;
-    clip_status st = clip_file_map(path, 10, "safetensors file", &map, &length, err);
+    int fd;
+    clip_status st = clip_file_map_keep(path, 10, "safetensors file", &map, &length, &fd, err);
     if (st) return st;
     st = clip_safetensors_parse(path, map, length, out, err);
-    if (st) munmap(map, length);
-    else (*out)->map = map;
+    if (!st) {
+        (*out)->map = map;
+        (*out)->fd = fd;
+        return st;
+    }
+    munmap(map, length);
+    close(fd);
     return st;
 }
 
@@ -217,6 +220,7 @@ void clip_safetensors_close(clip_safetensors *s)
 {
     if (!s) return;
     if (s->map) munmap(s->map, s->length);
+    if (s->map) close(s->fd);
     for (size_t i = 0; i < s->part_count; i++) clip_safetensors_close(s->parts[i]);
     free(s->parts);
     free(s->headers);
@@ -232,24 +236,30 @@ const clip_tensor *clip_safetensors_find(const clip_safetensors *s, const char *
     return bsearch(&key, s->tensors, s->count, sizeof *s->tensors, by_name);
 }
 
-static bool is_mapped(const clip_safetensors *s, const void *data)
+/* The file that holds these bytes, or NULL. */
+static const clip_safetensors *holder(const clip_safetensors *s, const void *data)
 {
-    for (size_t i = 0; i < s->part_count; i++)
-        if (is_mapped(s->parts[i], data)) return true;
-    return s->map && (const unsigned char *)data >= s->data && (const unsigned char *)data < s->data + s->data_length;
+    const clip_safetensors *found = NULL;
+    for (size_t i = 0; i < s->part_count && !found; i++) found = holder(s->parts[i], data);
+    if (found || !s->map) return found;
+    return (const unsigned char *)data >= s->data && (const unsigned char *)data < s->data + s->data_length ? s : NULL;
 }
 
-/* The pages that lie in data .. data + bytes whole. Only advice: failing is harmless. */
-static void advise(const clip_safetensors *s, const void *data, size_t bytes, int advice)
+void clip_safetensors_release(const clip_safetensors *s, const void *data, size_t bytes)
 {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = ((uintptr_t)data + page - 1) / page * page;
     uintptr_t end = ((uintptr_t)data + bytes) / page * page;
-    if (first < end && is_mapped(s, data)) madvise((void *)first, end - first, advice);
+    if (first < end && holder(s, data)) madvise((void *)first, end - first, MADV_DONTNEED); /* only advice: failing is harmless */
 }
 
-void clip_safetensors_release(const clip_safetensors *s, const void *data, size_t bytes) { advise(s, data, bytes, MADV_DONTNEED); }
-
-void clip_safetensors_fetch(const clip_safetensors *s, const void *data, size_t bytes) { advise(s, data, bytes, MADV_POPULATE_READ); }
+bool clip_safetensors_read(const clip_safetensors *s, const void *data, size_t bytes, void *to)
+{
+    const clip_safetensors *h = holder(s, data);
+    size_t done = 0;
+    for (ssize_t got = 1; h && done < bytes && got > 0; done += got > 0 ? (size_t)got : 0)
+        got = pread(h->fd, (char *)to + done, bytes - done, (const unsigned char *)data - h->bytes + (off_t)done);
+    return done == bytes;
+}
 
 size_t clip_safetensors_count(const clip_safetensors *s) { return s->count; }
 const clip_tensor *clip_safetensors_at(const clip_safetensors *s, size_t i) { return &s->tensors[i]; }

@@ -45,8 +45,9 @@ size_t clip_safetensors_count(const clip_safetensors *s);
 const clip_tensor *clip_safetensors_at(const clip_safetensors *s, size_t i); /* in order of name */
 /* These bytes have been read and will not be for a while: their pages may go. They come back when they are read again. */
 void clip_safetensors_release(const clip_safetensors *s, const void *data, size_t bytes);
-/* These bytes will be read soon. */
-void clip_safetensors_fetch(const clip_safetensors *s, const void *data, size_t bytes);
+/* Copies bytes of a tensor by reading the file, which costs less than touching pages that are needed once. False: they are not
+ * a file's, or it cannot be read. */
+bool clip_safetensors_read(const clip_safetensors *s, const void *data, size_t bytes, void *to);
 
 const char *clip_safetensors_path(const clip_safetensors *s);
 const void *clip_safetensors_header(const clip_safetensors *s, size_t *n);   /* the JSON text */

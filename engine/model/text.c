@@ -123,19 +123,6 @@ void clip_text_tower_destroy(clip_text_tower *t)
     free(t);
 }
 
-/* In the order in which they are used. */
-void clip_text_weights_fetch(const clip_model *m, const atomic_bool *enough)
-{
-    for (int i = 0; m->text.blocks && i < m->config.text.stack.layers; i++) {
-        const clip_block_weights *w = &m->text.blocks[i];
-        const clip_view views[] = {w->qkv[0], w->qkv[1], w->qkv[2], w->out, w->fc1, w->fc2};
-        for (size_t v = 0; v < sizeof views / sizeof *views; v++) {
-            if (atomic_load(enough)) return;
-            clip_safetensors_fetch(m->file, views[v].data, (size_t)views[v].count * clip_type_size(views[v].type));
-        }
-    }
-}
-
 int clip_text_tower_rows(const clip_text_tower *t) { return t->rows; }
 
 static void tap(const clip_text_tower *t, const char *layer, const float *x, int rows, int width)
@@ -180,14 +167,23 @@ typedef struct shared_product {
     clip_linear_args a;
 } shared_product;
 
-/* A lone text reads each weight once, and giving its page back at once is cheaper than at the end: what the kernel keeps of it
- * still lies in the processor's cache, and the helpers do their share. */
+/* A lone text uses each weight once. So it is read into a little memory that stays in the processor's cache, instead of being
+ * touched where the file is mapped: laying out a page and taking it back costs the kernel more than copying it. */
 static void linear_piece(const void *product, int first, int end)
 {
+    _Alignas(64) char room[1 << 18];
     const shared_product *p = product;
     size_t row = (size_t)p->a.in * clip_type_size(p->a.type);
-    p->t->k->linear(&p->a, first, end);
-    clip_safetensors_release(p->t->model->file, (const char *)p->a.w + (size_t)first * row, (size_t)(end - first) * row);
+    int step = row ? (int)(sizeof room / row) / 2 * 2 : 0;
+    for (int at = first; at < end; at += step) {
+        clip_linear_args a = p->a;
+        if (step == 0 || step > end - at) step = end - at;
+        a.w = (const char *)a.w + (size_t)at * row;
+        if ((size_t)step * row <= sizeof room && clip_safetensors_read(p->t->model->file, a.w, (size_t)step * row, room)) a.w = room;
+        if (a.b) a.b += at;
+        a.y += at;
+        p->t->k->linear(&a, 0, step);
+    }
 }
 
 static void linear(const clip_text_tower *t, const text_worker *k, linear_layer l, const float *x, int rows, float *y, size_t ldy)

@@ -46,9 +46,6 @@ static inline const clip_image_tower_kind *clip_image_tower_of(clip_image_kind k
 
 typedef struct clip_text_tower clip_text_tower;
 
-/* Has the system lay out the pages of the weights, as far as it comes until *enough. */
-void clip_text_weights_fetch(const clip_model *m, const atomic_bool *enough);
-
 clip_status clip_text_tower_create(const clip_model *m, const clip_tower_options *o, clip_text_tower **out, clip_error *err);
 void clip_text_tower_destroy(clip_text_tower *t);
 
