@@ -15,6 +15,7 @@ step features --splits dev --views low
 step distil
 step train --out joint
 step train --begin joint.pt --joint-steps 0 --head-steps 150 --multi 1.5 --low-share 0.6 --lr 5e-4
-step proxies --checkpoint "$work/model.pt"
-step export --checkpoint "$work/model.pt" --out "$out"
-step verify --model "$out" --checkpoint "$work/model.pt"
+step kernel --begin model.pt --out final
+step proxies --checkpoint "$work/final.pt"
+step export --checkpoint "$work/final.pt" --out "$out"
+step verify --model "$out" --checkpoint "$work/final.pt"

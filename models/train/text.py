@@ -1,4 +1,5 @@
 """CLIP's text transformer, computed only over the tokens that exist: what the causal mask allows and open_clip does not."""
+import os
 import torch, torch.nn as nn, torch.nn.functional as F
 from tokenizers import Tokenizer
 from common import autocast
@@ -84,3 +85,11 @@ def encode(tower, ids, size=256, hidden=False):
             out = torch.empty(len(order), v.shape[1])
         out[rows] = v.float() if hidden else F.normalize(v.float(), dim=-1)
     return out
+
+
+def hidden(tower, lists, work, source):
+    """What the projection takes, of each of the lists of Ids; kept in WORK until `source`, the tower's file there, is newer."""
+    kept = f"{work}/hidden-{source}"
+    if not os.path.exists(kept) or os.path.getmtime(kept) < os.path.getmtime(f"{work}/{source}"):
+        torch.save([encode(tower, i, hidden=True) for i in lists], kept)
+    return torch.load(kept)

@@ -7,13 +7,13 @@ classifier's probabilities over the class names as a teacher: so that what Image
 Small pictures: the view shrunk to 32 px learns from the classifier's answer to the whole one.
 The exported weights are an exponential average of the steps.
 """
-import copy, math, os, time
+import copy, math, time
 import numpy as np, torch, torch.nn.functional as F
 from common import arguments, autocast, captions, checkpoint, recalls, trunk
 from corpus import PLAIN, hypernyms, imagenet, wordnet
 from distil import WEIGHT
 from head import Head, Pseudo, start
-from text import Ids, TextTower, encode
+from text import Ids, TextTower, encode, hidden
 
 SEVEN = ["itap of a {}.", "a bad photo of the {}.", "a origami {}.", "a photo of the large {}.", "a {} in a video game.",
          "art of the {}.", "a photo of the small {}."]
@@ -102,11 +102,7 @@ def main():
     concepts = Concepts(a.data, tok)
     n = len(plain)
 
-    source = a.begin or a.text
-    kept_hidden = f"{a.work}/hidden-{source}"          # what the frozen tower says of every text, kept between runs
-    if not os.path.exists(kept_hidden) or os.path.getmtime(kept_hidden) < os.path.getmtime(f"{a.work}/{source}"):
-        torch.save([encode(tower, i, hidden=True) for i in (ids, dev_ids, concepts.ids, concepts.prompts)], kept_hidden)
-    cap_h, dev_h, con_h, cls_h = torch.load(kept_hidden)
+    cap_h, dev_h, con_h, cls_h = hidden(tower, [ids, dev_ids, concepts.ids, concepts.prompts], a.work, a.begin or a.text)
     head = Head(plain.mean(0), plain.std(0) + 1e-3, a.dim)
     with torch.no_grad():
         project = lambda h: F.normalize(h @ tower.text_projection, dim=-1)

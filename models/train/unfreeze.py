@@ -11,7 +11,7 @@ import copy, math, os, time
 import numpy as np, torch, torch.nn as nn, torch.nn.functional as F
 from common import arguments, autocast, captions, checkpoint, recalls, trunk
 from head import Head, Pseudo
-from text import Ids, TextTower, encode
+from text import Ids, TextTower, hidden
 from train import Concepts, class_vectors, info_nce
 
 
@@ -70,11 +70,8 @@ def main():
     tower.load_state_dict({k: state[k] for k in tower.state_dict()})
     tok = f"{a.work}/tokenizer.json"
     concepts = Concepts(a.data, tok)
-    kept = f"{a.work}/hidden-{a.begin}"
-    if not os.path.exists(kept) or os.path.getmtime(kept) < os.path.getmtime(f"{a.work}/{a.begin}"):
-        told = [Ids(tok, [c for cs in captions(a.data, s)[1] for c in cs]) for s in ("train", "dev")]
-        torch.save([encode(tower, i, hidden=True) for i in (*told, concepts.ids, concepts.prompts)], kept)
-    cap_h, dev_h, con_h, cls_h = torch.load(kept)
+    told = [Ids(tok, [c for cs in captions(a.data, s)[1] for c in cs]) for s in ("train", "dev")]
+    cap_h, dev_h, con_h, cls_h = hidden(tower, [*told, concepts.ids, concepts.prompts], a.work, a.begin)
     words = nn.Module()                           # what is trained of the text side
     words.projection, words.scale = tower.text_projection, nn.Parameter(state["logit_scale"].clone())
     own = nn.ModuleList([tail, head, words])
