@@ -1,9 +1,9 @@
-"""Kernel ridge regression as a teacher, after train.py: WORK/<out>.pt. The image trunk stays as it was.
+"""Kernel ridge regression as the head's teacher, after train.py: WORK/<out>.pt. Image trunk and text tower stay as they were.
 
-The regression goes from a photo's features (their square roots, standardised; a Gaussian kernel whose width is
-the median distance) to the mean vector of its captions. It generalises better than any head trained by contrast on so few photos, but it
-is 6,000 photos large. So the head learns its answers, on views of photos and on mixtures of two, where the
-regression may be asked for as many answers as one likes; the concepts are kept as in train.py. The text tower stays.
+The regression goes from a photo's features (their square roots, standardised; a Gaussian kernel whose width is the median
+distance) to the mean vector of its captions. On so few photos it generalises better than any head trained by contrast, but it
+is 6,000 photos large. So the head learns its answers, on views of photos and on mixtures of two, for which it may be
+asked for as many as one likes. The concepts are kept as in train.py.
 """
 import copy, math, time
 import numpy as np, torch, torch.nn.functional as F
@@ -96,7 +96,8 @@ def train_head(head, kernel, projection, texts, concepts, classifier, views, low
         near = (1 - (o * answers[z]).sum(1)).mean()
         some = told[torch.from_numpy(rng.integers(0, len(told), 768))].T
         ours, theirs = 20 * o @ some, 20 * answers[z] @ some
-        order = sum(F.kl_div(p.log_softmax(1), q.softmax(1), reduction="batchmean") for p, q in ((ours, theirs), (ours.T, theirs.T))) / 2
+        order = sum(F.kl_div(p.log_softmax(1), q.softmax(1), reduction="batchmean")
+                    for p, q in ((ours, theirs), (ours.T, theirs.T))) / 2
         nce = info_nce(20 * x @ told[j * 5 + torch.from_numpy(rng.integers(0, 5, 512))].T)
         kl = F.kl_div((25 * f @ names.T).log_softmax(1), aim, reduction="batchmean")
         sure = truth[j].max(1)
@@ -113,9 +114,9 @@ def train_head(head, kernel, projection, texts, concepts, classifier, views, low
 
 
 def main():
-    a = arguments(__doc__, net="tf_efficientnet_lite0", size=224, views="plain,flip,crop1,crop2", begin="model.pt", out="final",
-                  steps=220, batch=1536, mixtures=30000, lr=1e-3, width=1.0, ridge=0.6, near=8.0,
-                  order=1.0, kl=1.5, multi=0.6, low_share=0.6)
+    a = arguments(__doc__, net="tf_efficientnet_lite0", size=224, views="plain,flip,crop1,crop2", begin="model.pt", out="kernel",
+                  steps=140, batch=1536, mixtures=30000, lr=1e-3, width=1.0, ridge=0.6, near=4.0,
+                  order=0.5, kl=1.5, multi=2.0, low_share=0.6)
     begun, rng = checkpoint(f"{a.work}/{a.begin}"), np.random.default_rng(a.seed)
     state, shape, dim = begun["state"], begun["text"], begun["dim"]
     feats = lambda split, view: torch.from_numpy(np.load(f"{a.work}/{a.net[-5:]}-{a.size}-{split}-{view}.npy")).float()
