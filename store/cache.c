@@ -292,8 +292,8 @@ static void merge(part_desk *d, size_t found, int64_t first, size_t want)
     d->n = n;
 }
 
-/* An index of the next `count` vectors. The one before is used again where only its codes differ: making one costs as much as
- * searching 100 KB. */
+/* An index of the next `count` vectors. The one before is used again where only its codes differ: its memory
+ * has been touched. */
 static store_status read_chunk(const pass *p, cache_stream *s, uint8_t *head, int64_t count, part_desk *d)
 {
     int dim = p->c->dim;
