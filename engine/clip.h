@@ -95,7 +95,7 @@ CLIP_MUST_USE clip_status clip_model_import(const char *file, const char *beside
 
 /* What an image encoder computes its products in; sums are f32, or exact. An encoder takes the nearest that this CPU and the
  * model's tower have, and says which: bf16 needs AVX-512 BF16, int16 AVX2 and no ResNet; both are f32 otherwise.
- * CLIP_INT8 is 8-bit integers for a ViT on a CPU with VNNI, and int16 elsewhere. */
+ * CLIP_INT8 is 8-bit integers for a ViT on a CPU with AVX2 or VNNI, and int16 for other towers. */
 typedef enum clip_precision { CLIP_F32 = 0, CLIP_BF16, CLIP_INT16, CLIP_INT8, CLIP_AUTO } clip_precision;
 
 const char *clip_precision_name(clip_precision p); /* "f32", "bf16", "int16", "int8", "auto" */
@@ -104,8 +104,8 @@ const char *clip_precision_name(clip_precision p); /* "f32", "bf16", "int16", "i
 typedef struct clip_encoder_options {
     int threads;              /* 0: one for each core */
     int max_batch;            /* images or texts computed at once; 0: a measured default */
-    clip_precision precision; /* arithmetic asked for; CLIP_AUTO takes the fastest that is accepted on this CPU */
-    bool even_if_slow;        /* CLIP_INT8 without VNNI too: for tests of exactness */
+    clip_precision precision; /* arithmetic asked for; CLIP_AUTO takes the fastest on this CPU that keeps any model's vectors */
+    bool as_vnni;             /* CLIP_INT8 as a CPU with VNNI does it, on others too: for tests of exactness */
 } clip_encoder_options;
 
 typedef struct clip_image_encoder clip_image_encoder;
@@ -121,6 +121,27 @@ clip_precision clip_image_encoder_precision(const clip_image_encoder *e); /* wha
  * CLIP_E_INTERNAL if a vector came out with a value that is not finite: nothing of that batch may then be kept. */
 CLIP_MUST_USE clip_status clip_image_encode(clip_image_encoder *e, const uint8_t *rows, size_t n, float *out,
                                             clip_error *err);
+
+/* What an encoder that is asked for `asked` would run in here. */
+clip_precision clip_precision_here(const clip_model *m, clip_precision asked);
+
+/* What is faster here than what CLIP_AUTO takes, but keeps some models' vectors and not others': CLIP_AUTO for nothing. */
+clip_precision clip_precision_to_try(const clip_model *m);
+
+typedef struct clip_trial {
+    clip_precision tried, against;
+    size_t photos;
+    double mean, least;       /* cosine between both vectors of a photo */
+    bool kept;
+} clip_trial;
+
+/* Encodes the n rows in what e runs in and in `tried`, and leaves e running in `tried` if their vectors are so close (CLIP_TRIAL_MEAN and
+ * _LEAST), else as it was. out: the rows' vectors in what e then runs in. There are never two towers at once. CLIP_E_INTERNAL: a row's
+ * vector is not finite, and e is as it was; after another error e can only be destroyed. */
+CLIP_MUST_USE clip_status clip_image_encoder_try(clip_image_encoder *e, clip_precision tried, const uint8_t *rows, size_t n,
+                                                 float *out, clip_trial *t, clip_error *err);
+#define CLIP_TRIAL_MEAN 0.9998
+#define CLIP_TRIAL_LEAST 0.999
 
 CLIP_MUST_USE clip_status clip_text_encoder_create(const clip_model *m, const clip_encoder_options *o,
                                                    clip_text_encoder **out, clip_error *err);

@@ -34,6 +34,7 @@ static int recall_model(run *r) {
     for (size_t i = 0; i < n && !status; i++) {
         if (strcmp(all[i].fingerprint, clip_model_describe(r->m)->fingerprint)) continue;
         r->model_id = all[i].id;
+        r->known = all[i];
         if (!r->o->dry_run) status = run_put_model(r, all[i].precision);
     }
     free(all);
@@ -96,7 +97,7 @@ int indexer_run(store *s, const clip_model *m, const indexer_options *o, const i
     static const indexer_events quiet;
     struct timespec begin, end;
     run r = {.s = s, .m = m, .o = o, .ev = ev ? ev : &quiet, .report = out, .err = err,
-             .store_lock = PTHREAD_MUTEX_INITIALIZER};
+             .to_try = CLIP_AUTO, .store_lock = PTHREAD_MUTEX_INITIALIZER};
     *out = (indexer_report){0};
     clock_gettime(CLOCK_MONOTONIC, &begin);
     int status = run_all(&r);

@@ -37,6 +37,7 @@ typedef struct indexer_report {
     int roots_absent;
     bool interrupted;
     double seconds;
+    store_trial trial;           /* of this run; photos 0: none */
 } indexer_report;
 
 typedef struct indexer_events {  /* called from the thread that called indexer_run; any may be NULL */

@@ -31,6 +31,8 @@ typedef struct run {
     uint32_t target;            /* being walked */
     indexer_ignore *excludes;   /* of that target */
     int64_t model_id;           /* 0 while the library does not know the model */
+    store_model known;          /* as it was when the run began; all zero when the library did not know it */
+    clip_precision to_try;      /* on the first photos; CLIP_AUTO: nothing */
     job *jobs; size_t n_jobs, jobs_room, next_job;
     chunk *arena;
     int64_t *seen; size_t n_seen, seen_room; /* ids of photos that were met */
@@ -41,7 +43,7 @@ typedef struct run {
     int64_t done;
 } run;
 
-/* ---- the parts, in order; nonzero: failed, and said (run.c, meet.c, save.c, gone.c) ------------------------------ */
+/* ---- the parts, in order; nonzero: failed, and said (run.c, meet.c, trial.c, save.c, gone.c) ------------------------------ */
 
 int run_walk(run *r);
 int run_list(run *r); /* in place of the walk and of looking for what is gone: only the files that were named */
@@ -72,6 +74,12 @@ int run_relocate(run *r, const store_photo *from, const indexer_target *t, const
 
 /* Makes the library know the model, or where it is now. */
 int run_put_model(run *r, const char *precision);
+
+/* What the encoder is to be asked for, and r->to_try. */
+int run_choose_precision(run *r, clip_precision *out);
+
+/* clip_image_encode, and the trial before it; from the encoder's thread. */
+clip_status run_encode(run *r, clip_image_encoder *en, const uint8_t *rows, size_t n, float *out, clip_error *err);
 
 /* ---- looking up: 1 found, 0 not, -1 failed ----------------------------------------------------------------------- */
 

@@ -195,7 +195,8 @@ static clip_status engine_to_row(void *ctx, const uint8_t *bytes, size_t n, cons
 }
 
 static clip_status engine_encode(void *ctx, const uint8_t *rows, size_t n, float *out, clip_error *err) {
-    return clip_image_encode(((engine *)ctx)->e, rows, n, out, err);
+    engine *en = ctx;
+    return run_encode(en->r, en->e, rows, n, out, err);
 }
 
 static int cores(void) {
@@ -227,7 +228,9 @@ int run_read(run *r) {
     if (batch < BATCH_LEAST) batch = BATCH_LEAST;
     int64_t memory = r->o->memory_mb > 0 ? r->o->memory_mb << 20 : default_memory();
     const clip_model_info *info = clip_model_describe(r->m);
-    engine en = {.r = r, .options = {.threads = threads, .max_batch = batch, .precision = r->o->precision}};
+    clip_precision precision;
+    if (run_choose_precision(r, &precision)) return -1;
+    engine en = {.r = r, .options = {.threads = threads, .max_batch = batch, .precision = precision}};
     indexer_coder coder = {.row_bytes = (size_t)info->image_size * (size_t)info->image_size * 3, .dim = info->dim, .max_batch = batch,
         .to_row = engine_to_row, .start = engine_start, .encode = engine_encode, .ctx = &en};
     indexer_pipeline p = {.coder = &coder, .decoders = threads, .memory = memory, .limits = limits_for(r->o, memory),

@@ -13,7 +13,7 @@ static const cli_usage usage = {
     .details =
         "--json prints one object: library, photos, searchable, missing, failed, truncated, last_indexed, "
         "database_bytes, cache_bytes, folders (path, photos, reachable), models (name, folder, dim, precision, "
-        "photos, current) and cache (kind, exact, vectors, newer, removed, bytes).\n"
+        "trial, photos, current) and cache (kind, exact, vectors, newer, removed, bytes).\n"
         "\n"
         "--failed lists the photos that could not be read instead, with the reason after a tab; they are tried again "
         "when they change.",
@@ -77,6 +77,26 @@ static void print_models(const overview *o)
     }
 }
 
+/* 0: there is one */
+static int trial_of(store *s, const store_model *m, store_trial *t)
+{
+    store_error err = {0};
+    store_status st = store_trial_get(s, m->id, t, &err);
+    if (st && st != STORE_E_NOT_FOUND) cli_warn("%s", err.text);
+    return st != STORE_OK;
+}
+
+static void print_trials(store *s, const overview *o)
+{
+    store_trial t;
+    for (size_t i = 0; i < o->n_models; i++) {
+        if (trial_of(s, &o->models[i], &t)) continue;
+        printf("%-11s ", "Precision");
+        cli_print_text(stdout, o->models[i].name);
+        printf(": %s was tried on %d photos and %s: cosine to %s %.6f on average, %.6f at least\n", t.tried, t.photos, t.kept ? "kept" : "left", t.against, t.mean, t.least);
+    }
+}
+
 static void print_adapters(store *s, const overview *o)
 {
     store_adapter a;
@@ -121,6 +141,7 @@ static void print_overview(const cli *c, store *s, const overview *o)
     cli_print_text(stdout, n->last_indexed[0] ? n->last_indexed : "never");
     putchar('\n');
     print_models(o);
+    print_trials(s, o);
     print_adapters(s, o);
     print_folders(o);
     print_cache(o);
@@ -149,7 +170,15 @@ static json_t *text_json(const char *text)
     return value ? value : json_null();
 }
 
-static json_t *models_json(const overview *o)
+static json_t *trial_json(store *s, const store_model *m)
+{
+    store_trial t;
+    if (trial_of(s, m, &t)) return json_null();
+    return json_pack("{s:s,s:s,s:i,s:f,s:f,s:b}", "tried", t.tried, "against", t.against, "photos", t.photos, "mean", t.mean, "least",
+                     t.least, "kept", t.kept);
+}
+
+static json_t *models_json(store *s, const overview *o)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < o->n_models; i++) {
@@ -159,6 +188,7 @@ static json_t *models_json(const overview *o)
         json_object_set_new(model, "folder", text_json(m->dir));
         json_object_set_new(model, "dim", json_integer(m->dim));
         json_object_set_new(model, "precision", text_json(m->precision));
+        json_object_set_new(model, "trial", trial_json(s, m));
         json_object_set_new(model, "photos", json_integer(m->vectors));
         json_object_set_new(model, "current", json_boolean(m->id == o->current.id));
         json_array_append_new(list, model);
@@ -179,7 +209,7 @@ static json_t *cache_json(const store_cache_info *k)
     return cache;
 }
 
-static void print_json(const store *s, const overview *o)
+static void print_json(store *s, const overview *o)
 {
     const store_counts *n = &o->counts;
     json_t *object = json_object(), *library = json_object();
@@ -194,7 +224,7 @@ static void print_json(const store *s, const overview *o)
     json_object_set_new(object, "database_bytes", json_integer(n->database_bytes));
     json_object_set_new(object, "cache_bytes", json_integer(n->cache_bytes));
     json_object_set_new(object, "folders", folders_json(o));
-    json_object_set_new(object, "models", models_json(o));
+    json_object_set_new(object, "models", models_json(s, o));
     json_object_set_new(object, "cache", cache_json(&o->cache));
     cli_print_json(stdout, object);
 }

@@ -2,6 +2,7 @@
  * or in another folder are the same model. */
 #include "store/library.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,4 +111,28 @@ store_status store_model_use(store *s, int64_t model_id, store_error *err)
     char text[24];
     snprintf(text, sizeof text, "%lld", (long long)model_id);
     return st ? st : store_setting_set(s, "model", text, err);
+}
+
+static void trial_key(char key[40], int64_t model_id) { snprintf(key, 40, "trial.%lld", (long long)model_id); }
+
+store_status store_trial_put(store *s, int64_t model_id, const store_trial *t, store_error *err)
+{
+    char key[40], value[128];
+    trial_key(key, model_id);
+    snprintf(value, sizeof value, "%s %s %d %ld %ld %d", t->tried, t->against, t->photos, lround(t->mean * 1e6), lround(t->least * 1e6), t->kept);
+    return store_setting_set(s, key, value, err);
+}
+
+store_status store_trial_get(store *s, int64_t model_id, store_trial *out, store_error *err)
+{
+    char key[40], *value = NULL;
+    trial_key(key, model_id);
+    store_status st = store_setting_get(s, key, &value, err);
+    if (st) return st;
+    long mean = 0, least = 0;
+    int kept = 0, found = sscanf(value, "%15[a-z0-9] %15[a-z0-9] %d %ld %ld %d", out->tried, out->against, &out->photos, &mean, &least, &kept);
+    free(value);
+    if (found != 6) return store_fail(err, STORE_E_CORRUPT, "%s: the setting %s cannot be read", s->path, key);
+    out->mean = (double)mean / 1e6, out->least = (double)least / 1e6, out->kept = kept == 1;
+    return STORE_OK;
 }

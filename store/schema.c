@@ -2,6 +2,7 @@
  * ("CLIP" in ASCII). A person may query all of it with the sqlite3 shell.
  *
  * settings   key, value            "model": id of the model that search uses; "last_indexed": local time; others as set
+ *                                  "trial.ID" of a model: "TRIED AGAINST PHOTOS MEAN LEAST KEPT", two precisions, cosines in millionths, 0 or 1
  * roots      id, path              a folder that was indexed; no root lies inside another
  * photos     id, root_id
  *            path                  relative to the root; TEXT where it is UTF-8, else BLOB (see paths.c)

@@ -105,6 +105,16 @@ STORE_MUST_USE store_status store_models(store *s, store_model **models, size_t 
 STORE_MUST_USE store_status store_model_current(store *s, store_model *out, store_error *err);
 STORE_MUST_USE store_status store_model_use(store *s, int64_t model_id, store_error *err);
 
+/* Whether a faster arithmetic may compute a model's photos, tried once on some of them: what came out. */
+typedef struct store_trial {
+    char tried[16], against[16]; /* precisions */
+    int photos;
+    double mean, least;          /* cosine between both vectors of a photo, kept to millionths */
+    bool kept;                   /* it was good enough */
+} store_trial;
+STORE_MUST_USE store_status store_trial_put(store *s, int64_t model_id, const store_trial *t, store_error *err);
+STORE_MUST_USE store_status store_trial_get(store *s, int64_t model_id, store_trial *out, store_error *err); /* STORE_E_NOT_FOUND: none */
+
 /* ---- photos ----------------------------------------------------------------------------------------------------- */
 
 typedef enum store_state {

@@ -198,6 +198,7 @@ void clip_packed_destroy(clip_packed *p)
     if (p->weights) dnnl_memory_destroy(p->weights);
     if (p->bias) dnnl_memory_destroy(p->bias);
     clip_int16_destroy(p->narrow);
+    clip_int8_destroy(p->eight);
     free(p->outputs.scale);
     free(p->weight_bytes);
     free(p->bias_bytes);
@@ -226,6 +227,16 @@ clip_status clip_dnn_pack_int16(const float *w, const float *b, int in, int out,
     clip_packed *p = calloc(1, sizeof *p);
     if (!p) return clip_fail(err, CLIP_E_MEMORY, "out of memory for packed weights");
     clip_status s = clip_int16_pack(w, b, in, out, most, &p->narrow, err);
+    if (s) clip_packed_destroy(p);
+    else *packed = p;
+    return s;
+}
+
+clip_status clip_dnn_pack_int8(const float *w, const float *b, int in, int out, clip_packed **packed, clip_error *err)
+{
+    clip_packed *p = calloc(1, sizeof *p);
+    if (!p) return clip_fail(err, CLIP_E_MEMORY, "out of memory for packed weights");
+    clip_status s = clip_int8_pack(w, b, in, out, &p->eight, err);
     if (s) clip_packed_destroy(p);
     else *packed = p;
     return s;

@@ -26,7 +26,7 @@ int clip_dnn_use_threads(int n);
 /* Whether products of bf16 are fast here. */
 bool clip_dnn_has_bf16(void);
 
-/* Whether products of 8-bit integers are: without, they are right, but slow. */
+/* Whether oneDNN's products of 8-bit integers are: without, our own are faster. */
 bool clip_dnn_has_vnni(void);
 
 CLIP_MUST_USE clip_status clip_dnn_create(clip_dnn **out, clip_error *err);
@@ -41,9 +41,11 @@ typedef struct clip_matmul_spec {
     clip_activation act;
     bool add;
     int most;                 /* with 16-bit integers: the largest size of a number of x; 0: CLIP_INT16_MOST */
+    bool as_vnni;             /* with 8-bit integers: by oneDNN, without VNNI too */
 } clip_matmul_spec;
 
-/* 16-bit integers are our own kernel's: x is dense, y is f32, and the activation none, ReLU or ReLU6; with 8-bit ones, none.
+/* 16-bit integers are our own kernel's: x is dense, y is f32, and the activation none, ReLU or ReLU6. So are 8-bit ones without VNNI;
+ * with, they are oneDNN's; in both cases x is dense, y is f32, and there is no activation.
  * `like`: NULL, or a product of another number of rows whose packed weights this one shall use too. */
 CLIP_MUST_USE clip_status clip_matmul_create(clip_dnn *d, const clip_matmul_spec *spec, const clip_matmul *like,
                                              clip_matmul **out, clip_error *err);

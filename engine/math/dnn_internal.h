@@ -17,8 +17,9 @@ struct clip_dnn {
 struct clip_packed {
     dnnl_memory_t weights, bias;
     void *weight_bytes, *bias_bytes;
-    clip_int16_weights *narrow; /* nothing of the above when there is this */
-    clip_int8_outputs outputs;  /* of weights of 8-bit integers */
+    clip_int16_weights *narrow; /* nothing of the above when there is this, ... */
+    clip_int8_weights *eight;   /* ... or this */
+    clip_int8_outputs outputs;  /* of oneDNN's weights of 8-bit integers */
 };
 
 typedef struct clip_md {
@@ -63,8 +64,8 @@ clip_status clip_dnn_pack(clip_dnn *d, const clip_md *plain, const void *w, cons
 
 const char *clip_dnn_kernel(const_dnnl_primitive_desc_t pd);
 
-/* Weights of 16-bit integers; most: as clip_int16_pack wants it. */
+/* Weights of our own kernels, of 16 and of 8 bits; most: as clip_int16_pack wants it. */
 clip_status clip_dnn_pack_int16(const float *w, const float *b, int in, int out, int most, clip_packed **packed, clip_error *err);
-
+clip_status clip_dnn_pack_int8(const float *w, const float *b, int in, int out, clip_packed **packed, clip_error *err);
 
 #endif

@@ -1,6 +1,7 @@
 /* matmul.c: y = act(x Wᵀ + b) by oneDNN. The weights' order is left to oneDNN and they are reordered once, when the encoder is
  * made; activations stay row-major, so that our own passes can read them. Bias, activation and residual sum ride on the
- * product as post-operations; with 8-bit integers a pass of our own over the sums adds scales, bias and residual.
+ * product as post-operations; with 8-bit integers a pass of our own over its sums adds scales, bias and residual. Products of
+ * integers without VNNI are our own kernels' (int16.h, int8.h).
  *
  * oneDNN's matmul has a kernel for packed weights only with AVX-512. Without, it falls to a plain GEMM, which packs the weights
  * anew at every call and trips over some shapes (200 x 768 x 3072: 66 Gop/s on one core where 117 are possible). A 1x1
@@ -15,8 +16,9 @@
 struct clip_matmul {
     clip_dnn *d;
     clip_matmul_spec spec;
-    const clip_int16_kernel *own; /* with 16-bit integers, and then nothing of what follows */
-    const clip_kernels *k;        /* with 8-bit integers: what scales the sums */
+    const clip_int16_kernel *own; /* with 16-bit integers, ... */
+    const clip_int8_kernel *own8; /* ... and with 8-bit ones without VNNI; then nothing of what follows */
+    const clip_kernels *k;        /* with 8-bit integers by oneDNN: what scales the sums */
     bool as_convolution;
     clip_md weights, bias, scratch;
     dnnl_primitive_desc_t pd;
@@ -138,16 +140,17 @@ clip_status clip_matmul_create(clip_dnn *d, const clip_matmul_spec *spec, const 
     m->d = d;
     m->spec = *spec;
     if (spec->type == CLIP_T_S16) m->own = clip_int16_best();
-    if (spec->type == CLIP_T_U8) m->k = clip_kernels_best();
+    if (spec->type == CLIP_T_U8 && !spec->as_vnni && !clip_dnn_has_vnni()) m->own8 = clip_int8_best();
+    else if (spec->type == CLIP_T_U8) m->k = clip_kernels_best();
     if (m->own && (spec->ldx || spec->y_type != CLIP_T_F32 || !clip_int16_knows(spec->act))) {
         clip_matmul_destroy(m);
         return clip_fail(err, CLIP_E_INTERNAL, "a product of 16-bit integers of a kind that there is not");
     }
-    if (m->k && (spec->ldx || spec->y_type != CLIP_T_F32 || spec->act)) {
+    if (spec->type == CLIP_T_U8 && (spec->ldx || spec->y_type != CLIP_T_F32 || spec->act)) {
         clip_matmul_destroy(m);
         return clip_fail(err, CLIP_E_INTERNAL, "a product of 8-bit integers of a kind that there is not");
     }
-    if (!m->own && !compile_best(m, like)) {
+    if (!m->own && !m->own8 && !compile_best(m, like)) {
         clip_matmul_destroy(m);
         return clip_fail(err, CLIP_E_INTERNAL, "oneDNN made no product of %d x %d by %d", spec->rows, spec->in, spec->out);
     }
@@ -160,17 +163,21 @@ static size_t scratch_of_product(const clip_matmul *m) { return (clip_md_bytes(&
 
 size_t clip_matmul_scratch(const clip_matmul *m)
 {
-    if (m->own) return 0;
+    if (m->own || m->own8) return 0;
     return scratch_of_product(m) + (m->k && m->spec.add ? (size_t)m->spec.rows * (size_t)m->spec.out * sizeof(int32_t) : 0);
 }
 
-const char *clip_matmul_kernel(const clip_matmul *m) { return m->own ? m->own->name : clip_dnn_kernel(m->pd); }
+const char *clip_matmul_kernel(const clip_matmul *m)
+{
+    return m->own ? m->own->name : m->own8 ? m->own8->name : clip_dnn_kernel(m->pd);
+}
 
 static void run_own(const clip_matmul *m, const clip_packed *w, const void *x, float *y)
 {
     const clip_matmul_spec *s = &m->spec;
-    m->own->product(&(clip_int16_args){.w = w->narrow, .x = x, .rows = s->rows, .y = y,
-                                       .ldy = s->ldy ? s->ldy : (size_t)s->out, .act = s->act, .add = s->add});
+    size_t ldy = s->ldy ? s->ldy : (size_t)s->out;
+    if (m->own8) m->own8->product(&(clip_int8_args){.w = w->eight, .x = x, .rows = s->rows, .y = y, .ldy = ldy, .add = s->add});
+    else m->own->product(&(clip_int16_args){.w = w->narrow, .x = x, .rows = s->rows, .y = y, .ldy = ldy, .act = s->act, .add = s->add});
 }
 
 static clip_status pack_8_bits(const clip_matmul *m, const float *w, const float *b, clip_packed **out, clip_error *err)
@@ -196,6 +203,7 @@ clip_status clip_packed_create(const clip_matmul *m, const float *w, const float
     clip_md plain = {0};
     const clip_matmul_spec *s = &m->spec;
     if (m->own) return clip_dnn_pack_int16(w, b, s->in, s->out, s->most ? s->most : CLIP_INT16_MOST, out, err);
+    if (m->own8) return clip_dnn_pack_int8(w, b, s->in, s->out, out, err);
     if (m->k) return pack_8_bits(m, w, b, out, err);
     if (!weights(m, &plain, CLIP_T_F32, true)) return clip_fail(err, CLIP_E_INTERNAL, "oneDNN refused a shape");
     clip_status status = clip_dnn_pack(m->d, &plain, w, &m->weights, &m->bias, b, out, err);
@@ -230,7 +238,7 @@ static bool run_8_bits(clip_matmul *m, const clip_packed *w, const void *x, floa
 bool clip_matmul_run(clip_matmul *m, const clip_packed *w, const void *x, void *y, void *scratch)
 {
     if (m->k) return run_8_bits(m, w, x, y, scratch);
-    if (!m->own) return run_product(m, w, x, y, scratch);
+    if (!m->own && !m->own8) return run_product(m, w, x, y, scratch);
     run_own(m, w, x, y);
     return true;
 }

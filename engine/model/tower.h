@@ -17,6 +17,7 @@ typedef struct clip_tower_options {
     int workers;               /* at least 1 */
     int batch;                 /* images, or texts, in one pass; at least 1 */
     clip_precision precision;  /* anything but CLIP_AUTO, already decided */
+    bool as_vnni;              /* see clip_encoder_options */
     clip_tap tap;              /* NULL: none */
     void *tap_context;
 } clip_tower_options;

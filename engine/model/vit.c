@@ -146,7 +146,9 @@ static clip_status make_plan(const vit *t, clip_dnn *dnn, vit_plan *p, const vit
     };
     _Static_assert(sizeof all / sizeof *all == PLAN_MATMULS, "every product of the plan is made here");
     for (size_t i = 0; i < PLAN_MATMULS; i++) {
-        clip_status s = clip_matmul_create(dnn, &all[i].spec, all[i].like, all[i].out, err);
+        clip_matmul_spec spec = all[i].spec;
+        spec.as_vnni = t->options.as_vnni;
+        clip_status s = clip_matmul_create(dnn, &spec, all[i].like, all[i].out, err);
         if (s) return s;
     }
     return CLIP_OK;

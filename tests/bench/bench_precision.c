@@ -175,7 +175,7 @@ static void report(const bench *b, clip_precision ran, double cpu, double wall)
 static void run(bench *b, clip_precision asked)
 {
     clip_image_encoder *e;
-    if (clip_image_encoder_create(b->model, &(clip_encoder_options){.threads = b->threads, .precision = asked, .even_if_slow = true}, &e, &error)) die("");
+    if (clip_image_encoder_create(b->model, &(clip_encoder_options){.threads = b->threads, .precision = asked, .as_vnni = true}, &e, &error)) die("");
     clip_precision ran = clip_image_encoder_precision(e);
     if (!b->seen[ran]) {
         double cpu = seconds(CLOCK_PROCESS_CPUTIME_ID), wall = seconds(CLOCK_MONOTONIC);

@@ -13,6 +13,7 @@
 #include "engine/clip.h"
 #include "engine/math/dnn.h"
 #include "engine/math/int16.h"
+#include "engine/math/int8.h"
 #include "engine/model/model.h"
 #include "engine/model/tower.h"
 #include "made_model.h"
@@ -232,9 +233,10 @@ static void no_layer_runs_on_reference_code(void **state)
  * f32, and says so. */
 static void narrow_arithmetic_stays_close_to_f32(void **state)
 {
-    static const struct { const char *name; clip_precision precision; double least; } all[] = {
+    static const struct { const char *name; clip_precision precision; double least; bool as_vnni; } all[] = {
         {"vit_quick_f32", CLIP_BF16, 0.999},    {"hf_gelu_f32", CLIP_BF16, 0.999},      {"lite0_mlp_f16", CLIP_BF16, 0.98},
         {"resnet_quick_f16", CLIP_BF16, 0.999}, {"vit_quick_f32", CLIP_INT16, 0.99999}, {"hf_gelu_f32", CLIP_INT16, 0.99999},
+        {"vit_gelu_f16", CLIP_INT8, 0.99, true}, {"hf_gelu_f32", CLIP_INT8, 0.99, true}, {"hf_siglip_f32", CLIP_INT8, 0.99, true},
         {"vit_gelu_f16", CLIP_INT8, 0.99},      {"hf_gelu_f32", CLIP_INT8, 0.99},       {"hf_siglip_f32", CLIP_INT8, 0.99},
         {"vit_slim_f16", CLIP_BF16, 0.999},     {"vit_slim_f16", CLIP_INT16, 0.99999},  {"vit_slim_f16", CLIP_INT8, 0.99},
         {"lite0_mlp_f16", CLIP_INT16, 0.9999},  {"lite0_mlp_f16", CLIP_INT8, 0.9999}};
@@ -246,11 +248,11 @@ static void narrow_arithmetic_stays_close_to_f32(void **state)
         uint8_t *rows = made_images(clip_model_describe(m)->image_size);
         float f32[MADE_IMAGES * DIM], narrow[MADE_IMAGES * DIM];
         encode_images(m, (clip_encoder_options){.precision = CLIP_F32}, rows, MADE_IMAGES, f32);
-        assert_int_equal(clip_image_encoder_create(m, &(clip_encoder_options){.precision = all[i].precision, .even_if_slow = true}, &e, NULL), CLIP_OK);
+        assert_int_equal(clip_image_encoder_create(m, &(clip_encoder_options){.precision = all[i].precision, .as_vnni = all[i].as_vnni}, &e, NULL), CLIP_OK);
         ran = clip_image_encoder_precision(e);
         bool convolutional = m->config.image.kind != CLIP_IMAGE_VIT;
         clip_precision want = all[i].precision == CLIP_INT8 && convolutional ? CLIP_INT16 : all[i].precision;
-        assert_true(ran == want || (ran == CLIP_F32 && want != CLIP_INT8));
+        assert_true(ran == want || (ran == CLIP_F32 && !all[i].as_vnni));
         if (clip_int16_is_fast() && want == CLIP_INT16) assert_int_equal(ran, want);
         assert_int_equal(clip_image_encode(e, rows, MADE_IMAGES, narrow, NULL), CLIP_OK);
         for (int j = 0; j < MADE_IMAGES; j++) {
@@ -266,13 +268,94 @@ static void narrow_arithmetic_stays_close_to_f32(void **state)
 
 static void integers_of_8_bits_run_where_they_are_fast(void **state)
 {
-    clip_model *m = open_model(made_model("vit_quick_f32"));
+    clip_model *m = open_model(made_model("vit_quick_f32")), *other = open_model(made_model("lite0_mlp_f16"));
     clip_image_encoder *e;
+    bool fast = clip_int8_is_fast() || clip_dnn_has_vnni();
     clip_precision wide = clip_int16_is_fast() ? CLIP_INT16 : CLIP_F32;
     assert_int_equal(clip_image_encoder_create(m, &(clip_encoder_options){.precision = CLIP_INT8}, &e, NULL), CLIP_OK);
-    assert_int_equal(clip_image_encoder_precision(e), clip_dnn_has_vnni() ? CLIP_INT8 : wide);
+    assert_int_equal(clip_image_encoder_precision(e), fast ? CLIP_INT8 : wide);
+    assert_int_equal(clip_precision_here(m, CLIP_INT8), fast ? CLIP_INT8 : wide);
+    assert_int_equal(clip_precision_here(other, CLIP_INT8), wide);
+    assert_int_equal(clip_precision_here(other, CLIP_F32), CLIP_F32);
+    assert_true(clip_precision_here(m, CLIP_AUTO) != CLIP_INT8); /* not without a trial */
+    assert_true(clip_precision_to_try(m) == CLIP_AUTO || fast);
+    assert_int_equal(clip_precision_to_try(other), CLIP_AUTO);
+    clip_image_encoder_destroy(e);
+    clip_model_close(m), clip_model_close(other);
+}
+
+/* Every 29th number of each tensor of this name's end becomes `value`: a giant, as in the channels that trained transformers are known for. */
+static void make_giants(const char *dir, const char *end, float value)
+{
+    char path[256], *header = NULL;
+    uint64_t length;
+    snprintf(path, sizeof path, "%s/open_clip_model.safetensors", dir);
+    FILE *f = fopen(path, "r+b");
+    assert_true(f && fread(&length, 8, 1, f) == 1 && (header = calloc(1, length + 1)) && fread(header, 1, length, f) == length);
+    for (char *at = header; (at = strstr(at, end)); at++) {
+        unsigned long first, last;
+        assert_int_equal(sscanf(strstr(at, "data_offsets"), "data_offsets\":[%lu,%lu]", &first, &last), 2);
+        for (unsigned long i = first + 20; i < last; i += 29 * sizeof(float)) {
+            fseek(f, (long)(8 + length + i), SEEK_SET);
+            fwrite(&value, sizeof value, 1, f);
+        }
+    }
+    free(header);
+    fclose(f);
+}
+
+static clip_trial try_8_bits(const char *dir, float *out /* [MADE_IMAGES * DIM] */, clip_precision *left)
+{
+    clip_model *m = open_model(dir);
+    clip_image_encoder *e;
+    clip_trial t;
+    float again[MADE_IMAGES * DIM];
+    size_t n = (size_t)MADE_IMAGES * (size_t)clip_model_describe(m)->dim;
+    uint8_t *rows = made_images(clip_model_describe(m)->image_size);
+    assert_int_equal(clip_image_encoder_create(m, &(clip_encoder_options){.precision = CLIP_F32, .as_vnni = true}, &e, NULL), CLIP_OK);
+    assert_int_equal(clip_image_encoder_try(e, CLIP_INT8, rows, MADE_IMAGES, out, &t, NULL), CLIP_OK);
+    *left = clip_image_encoder_precision(e);
+    assert_int_equal(clip_image_encode(e, rows, MADE_IMAGES, again, NULL), CLIP_OK);
+    assert_memory_equal(again, out, n * sizeof *again); /* the vectors of what is left running */
+    assert_true(t.photos == MADE_IMAGES && t.tried == CLIP_INT8 && t.against == CLIP_F32);
     clip_image_encoder_destroy(e);
     clip_model_close(m);
+    free(rows);
+    return t;
+}
+
+static void narrow_arithmetic_must_prove_itself(void **state)
+{
+    float out[MADE_IMAGES * DIM];
+    clip_precision left;
+    clip_trial t = try_8_bits(made_model("vit_quick_f32"), out, &left);
+    if (!t.kept || left != CLIP_INT8) fail_msg("not kept at %.6f, %.6f", t.mean, t.least);
+    assert_true(t.mean >= CLIP_TRIAL_MEAN && t.least >= CLIP_TRIAL_LEAST && t.mean < 1 && t.least <= t.mean);
+    const char *dir = made_model_copy("vit_quick_f32", "giants");
+    make_giants(dir, "ln_1.weight", 300);
+    make_giants(dir, "ln_2.weight", 300);
+    t = try_8_bits(dir, out, &left);
+    if (t.kept || left != CLIP_F32) fail_msg("kept at %.6f, %.6f", t.mean, t.least);
+    assert_true(t.mean < CLIP_TRIAL_MEAN);
+}
+
+static void a_row_that_is_not_finite_leaves_the_encoder_as_it_was(void **state)
+{
+    const char *dir = made_model_copy("vit_quick_f32", "not_finite");
+    make_giants(dir, "ln_post.weight", INFINITY);
+    clip_model *m = open_model(dir);
+    clip_image_encoder *e;
+    clip_trial t;
+    float out[MADE_IMAGES * DIM];
+    uint8_t *rows = made_images(clip_model_describe(m)->image_size);
+    assert_int_equal(clip_image_encoder_create(m, NULL, &e, NULL), CLIP_OK);
+    clip_precision before = clip_image_encoder_precision(e);
+    assert_int_equal(clip_image_encoder_try(e, CLIP_INT8, rows, MADE_IMAGES, out, &t, NULL), CLIP_E_INTERNAL);
+    assert_int_equal(clip_image_encoder_precision(e), before);
+    assert_int_equal(clip_image_encode(e, rows, 1, out, NULL), CLIP_E_INTERNAL); /* it still runs */
+    clip_image_encoder_destroy(e);
+    clip_model_close(m);
+    free(rows);
 }
 
 static void the_machine_is_described(void **state)
@@ -296,6 +379,8 @@ int main(void)
         cmocka_unit_test(narrow_arithmetic_stays_close_to_f32),
         cmocka_unit_test(no_layer_runs_on_reference_code),
         cmocka_unit_test(integers_of_8_bits_run_where_they_are_fast),
+        cmocka_unit_test(narrow_arithmetic_must_prove_itself),
+        cmocka_unit_test(a_row_that_is_not_finite_leaves_the_encoder_as_it_was),
         cmocka_unit_test(the_machine_is_described),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,6 +30,10 @@ void clip_image_encoder_destroy(clip_image_encoder *e) {}
 int clip_image_encoder_max_batch(const clip_image_encoder *e) { return 4; }
 clip_precision clip_image_encoder_precision(const clip_image_encoder *e) { return CLIP_F32; }
 const char *clip_precision_name(clip_precision p) { return "f32"; }
+clip_precision clip_precision_here(const clip_model *m, clip_precision asked) { return CLIP_F32; }
+clip_precision clip_precision_to_try(const clip_model *m) { return CLIP_AUTO; }
+clip_status clip_image_encoder_try(clip_image_encoder *e, clip_precision tried, const uint8_t *rows, size_t n, float *out,
+                                   clip_trial *t, clip_error *err) { return CLIP_E_INTERNAL; }
 
 static void vector_of(const char *word, float *v) {
     uint64_t x = XXH3_64bits(word, strlen(word)) | 1;
