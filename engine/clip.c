@@ -225,6 +225,8 @@ static void compare(const float *a, const float *b, size_t dim, clip_trial *t)
     }
 }
 
+/* Where the line lies: at a mean of 0.9998 about 94 % of the ten best stay, at 0.9993 91 % (a trained ViT-S/14 among 400 photos; random
+ * weights lose less). That is what a person would notice first: cosines of 0.99, enough for learning and labels, are long passed by then. */
 clip_status clip_image_encoder_try(clip_image_encoder *e, clip_precision tried, const uint8_t *rows, size_t n, float *out,
                                    clip_trial *t, clip_error *err)
 {

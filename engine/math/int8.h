@@ -9,8 +9,8 @@
  *
  * AVX2's instruction (vpmaddubsw) adds two products in 16 bits, and saturates there. Our kernel adds two of its results besides, still
  * in 16 bits, and only then widens: a quarter fewer instructions. It is exact because weights are rounded such that no
- * four of them that meet there exceed 128 in sum, the positive ones and the negative ones taken apart: 255 * 128 < 2^15. A trained
- * output's four largest neighbours seldom agree in sign, so that this costs a weight less than one of its 8 bits. */
+ * four of them that meet there exceed 128 in sum, the positive ones and the negative ones taken apart: 255 * 128 < 2^15. That costs
+ * a weight between half a bit and two of its 8: the longer the tails of their distribution, the less (tests/bench/RESULTS.md). */
 #ifndef CLIP_INT8_H
 #define CLIP_INT8_H
 

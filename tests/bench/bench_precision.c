@@ -1,7 +1,7 @@
 /* bench_precision.c: what narrow arithmetic costs in truth: bench_precision MODEL PHOTOS [TEXTS [COUNT [THREADS]]]
  *
  * The first COUNT photos (default 1000) of a folder, by name, are encoded in f32 and in every other precision that this CPU and
- * this model have (int8 without VNNI too, which is slow); TEXTS holds one query a line, or "photo<TAB>caption" lines, of which 100 spread over the file are asked.
+ * this model have; TEXTS holds one query a line, or "photo<TAB>caption" lines, of which 100 spread over the file are asked.
  * Without TEXTS (a file name, or "-" for none) only photos are queries. For each precision: the cosine of its vectors to
  * f32's, the share of the ten best photos of f32 that are among its ten best, and images a second (threads' CPU time, so that
  * other work on the machine matters less; wall time besides). Accepted is a mean of at least 0.99 and a least cosine of 0.97
@@ -175,7 +175,7 @@ static void report(const bench *b, clip_precision ran, double cpu, double wall)
 static void run(bench *b, clip_precision asked)
 {
     clip_image_encoder *e;
-    if (clip_image_encoder_create(b->model, &(clip_encoder_options){.threads = b->threads, .precision = asked, .as_vnni = true}, &e, &error)) die("");
+    if (clip_image_encoder_create(b->model, &(clip_encoder_options){.threads = b->threads, .precision = asked}, &e, &error)) die("");
     clip_precision ran = clip_image_encoder_precision(e);
     if (!b->seen[ran]) {
         double cpu = seconds(CLOCK_PROCESS_CPUTIME_ID), wall = seconds(CLOCK_MONOTONIC);
