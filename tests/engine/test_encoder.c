@@ -333,8 +333,8 @@ static void narrow_arithmetic_must_prove_itself(void **state)
     clip_trial t = try_8_bits(calm, out, &left);
     if (!t.kept || left != CLIP_INT8) fail_msg("not kept at %.6f, %.6f", t.mean, t.least);
     assert_true(t.mean >= CLIP_TRIAL_MEAN && t.least >= CLIP_TRIAL_LEAST && t.mean < 1 && t.least <= t.mean);
-    overwrite(giants, "ln_1.weight", 29, 300); /* as in the channels that trained transformers are known for */
-    overwrite(giants, "ln_2.weight", 29, 300);
+    overwrite(giants, "ln_1.weight", 17, 1000); /* as in the channels that trained transformers are known for */
+    overwrite(giants, "ln_2.weight", 17, 1000);
     t = try_8_bits(giants, out, &left);
     if (t.kept || left != CLIP_F32) fail_msg("kept at %.6f, %.6f", t.mean, t.least);
     assert_true(t.mean < CLIP_TRIAL_MEAN);
