@@ -259,7 +259,7 @@ static void every_files_checksums_are_compared(void **state)
         clip_torch_file *f;
         size_t n;
         snprintf(name, sizeof name, "pytorch_model-0000%d-of-00002.bin", which);
-        snprintf(command, sizeof command, "rm -rf %s/bits && cp -r %s/shards %s/bits", made_folder(), TORCH_DIR, made_folder());
+        snprintf(command, sizeof command, "rm -rf '%s/bits' && cp -r '%s/shards' '%s/bits'", made_folder(), TORCH_DIR, made_folder());
         assert_int_equal(system(command), 0);
         snprintf(dir, sizeof dir, "%s/bits", made_folder());
         snprintf(file, sizeof file, "%s/%s", dir, name);
