@@ -78,20 +78,6 @@ tally() {
     END { print passed + 0, failed + 0, skipped + 0; printf "%s", text }' "$1"
 }
 
-# again MESON-OPTION...: about once in a thousand programs LeakSanitizer's own tracer crashes while it looks at threads that have
-# just ended, and says so. That is no finding: the tests that it happened to run once more, and that counts.
-again() {
-    crashed='LeakSanitizer has encountered a fatal error'
-    names=$(sed -n "/$crashed/s/^{\"name\": \"[^\"]* \/ \([^\"]*\)\".*/\1/p" "$results")
-    [ -n "$names" ] || return 0
-    sed "/$crashed/d" "$results" >"$results.new"
-    # Names of tests hold no blanks but where a suite stands before them.
-    run_meson_test "$folder" "$@" $names
-    cat "$build/$folder/meson-logs/testlog.json" >>"$results.new" && mv "$results.new" "$results" || fail "cannot write $results"
-    echo "$folder: LeakSanitizer crashed; ran again:" $names
-    status=0 # the count decides
-}
-
 # run_meson_test FOLDER OPTION-OR-TEST...
 run_meson_test() {
     folder=$1
@@ -112,7 +98,6 @@ run_tests() {
     [ -s "$build/$folder/meson-logs/testlog.json" ] || { tail -n 20 "$log"; fail "no test of the $folder build ran; see $log"; }
     results=$build/$folder/results.json
     cp "$build/$folder/meson-logs/testlog.json" "$results" || fail "cannot write $results"
-    again "$@"
     tally "$results" >"$build/tally" || fail "the results in $results could not be read"
     read -r p f s <"$build/tally"
     # meson's verdict and the count must agree.
